@@ -45,6 +45,7 @@ from ._request.events import EventStream as EventStream, ServerSentEvent as Serv
 from ._request.request import Request as Request
 from ._request.response_headers import ResponseHeaders as ResponseHeaders
 from ._request.upload import Part as Part, Upload as Upload, UploadFile as UploadFile
+from ._request_ids import RequestIds as RequestIds
 from ._requires import requires as requires
 from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
@@ -137,6 +138,7 @@ __all__ = [
     "Timeouts",
     # The log
     "JsonFormatter",
+    "RequestIds",
     # Exceptions
     "TriowsError",
     "RouteSetupError",

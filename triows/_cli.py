@@ -18,6 +18,7 @@ from ._command.others import command_meant, option_meant
 from ._json_lines import JsonFormatter
 from ._log import logger
 from ._printable import printable
+from ._request_ids import RequestIds
 from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
@@ -224,6 +225,7 @@ def _run(options: argparse.Namespace) -> int:
         drain=Drain(
             delay=values["drain_delay"], idle=values["drain_idle"], listen=values["drain_listen"]
         ),
+        request_ids=_request_ids(values),
         tree_signal=tree_signal,
     )
     if options.inherit is not None:
@@ -241,6 +243,24 @@ def _run(options: argparse.Namespace) -> int:
         workers = values["workers"]
         return supervise(command, options.app, config, workers=workers, tree_signal=tree_signal)
     return serve(_loaded(options.app))
+
+
+def _request_ids(values: Mapping[str, Any]) -> RequestIds | None:
+    """
+    Make what gives ids to exchanges, if an option asks for it.
+
+    Raises:
+        UnusableCommand: The header has no name that one can have.
+    """
+    header = values["request_id_header"]
+    if header is None and not values["request_ids"]:
+        return None
+    try:
+        return RequestIds(header)
+    except ValueError:
+        raise UnusableCommand(
+            f"--request-id-header: give the name of a header, not {header!r}"
+        ) from None
 
 
 def _set_up_log(values: Mapping[str, Any]) -> None:

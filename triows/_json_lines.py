@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ._errors import text_of
+from ._request_ids import current
 from ._traceback import whole_traceback
 
 __all__ = ["JsonFormatter"]
@@ -29,7 +30,8 @@ class JsonFormatter(logging.Formatter):
 
     ``triows run --log-format json`` uses it. An object has these members, in this order: ``time``
     (UTC, as in RFC 3339, with milliseconds), ``level``, ``logger``, ``message``, ``process`` (its
-    number), then everything that was given as ``extra``, and, if there is one, ``exception`` (the
+    number), then everything that was given as ``extra``, the ``request_id`` if the server has
+    :class:`RequestIds`, and, if there is one, ``exception`` (the
     traceback, as one string) and ``stack``. An ``extra`` with the name of one of these gets an
     underscore at its end. A value that JSON doesn't have becomes text.
 
@@ -50,6 +52,8 @@ class JsonFormatter(logging.Formatter):
             "process": record.process,
         }
         given = {name: value for name, value in vars(record).items() if name not in _OWN}
+        if "request_id" not in given and (request_id := current.get()) is not None:
+            given["request_id"] = request_id
         at_end = {"exception": self._exception(record), "stack": record.stack_info}
         for name, value in given.items():
             members[f"{name}_" if name in members or name in at_end else name] = value

@@ -209,8 +209,8 @@ TABLE = [
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the lines about exchanges."""
-    return [one.getMessage() for one in caplog.records if hasattr(one, "peer")]
+    """Return the lines about the ends of exchanges."""
+    return [one.getMessage() for one in caplog.records if hasattr(one, "cause")]
 
 
 async def served(app: Triows, sent: bytes, **settings: Any) -> None:
@@ -317,7 +317,7 @@ async def test_a_connection_that_asks_for_nothing_has_no_line(autojump_clock, ca
 async def test_what_the_line_says_is_in_its_record(autojump_clock, caplog):
     caplog.set_level(logging.INFO)
     await served(app(), request("/no%0Ahere"))
-    (record,) = [one for one in caplog.records if hasattr(one, "peer")]
+    (record,) = [one for one in caplog.records if hasattr(one, "cause")]
     wanted = {
         "peer": "peer:50000",
         "method": "GET",

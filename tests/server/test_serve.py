@@ -571,3 +571,8 @@ async def httpx_get(url: str) -> None:
         httpx.get(url.replace("ws", "http", 1))
 
     await trio.to_thread.run_sync(get)
+
+
+async def test_what_is_not_request_ids_is_refused():
+    with pytest.raises(TypeError, match=r"not True: write request_ids=RequestIds\(\)"):
+        await triows.serve(seed(), configured(), request_ids=True)

@@ -124,6 +124,13 @@ GROUPS = {
             "FORMAT",
             default="text",
         ),
+        Option("--request-ids", "give each request an id, in all of its lines", default=False),
+        Option(
+            "--request-id-header",
+            "the same, with the id in this header of a proxy that always sets it",
+            Text(),
+            "NAME",
+        ),
         Option(
             "--tree-on-signal",
             "on SIGUSR1, print all connections, resources and tasks to the standard error",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from triows._log import logger, peer_of
 from triows._printable import printable
+from triows._request_ids import id_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from triows.types import Scope
 
-__all__ = ["fields", "in_brackets", "log_refusal"]
+__all__ = ["fields", "in_brackets", "log_refusal", "who"]
 
 #: Characters of a reason that the log shows: a few lines of a terminal.
 _MOST_SHOWN = 300
@@ -49,19 +50,28 @@ def log_refusal(scope: Scope, status: int, route: str | None, why: str) -> None:
 
 def fields(scope: Scope, route: str | None, why: str) -> Mapping[str, str | None]:
     """
-    Return what the records of all lines about an exchange have as attributes.
-
-    Everything that comes from the peer is escaped, because a format may show it as it is.
+    Return what the records of all lines about the end of an exchange have as attributes.
 
     Args:
         scope: The request.
         route: The template, or ``None`` if there is no route.
         why: The reason of its end.
     """
-    of = {"peer": peer_of(scope), "route": route, "cause": _shown(why)}
+    return {"route": route, "cause": _shown(why), **who(scope)}
+
+
+def who(scope: Scope) -> Mapping[str, str]:
+    """
+    Return what all records about an exchange have as attributes.
+
+    Everything that comes from the peer is escaped, because a format may show it as it is.
+    """
+    of = {"peer": peer_of(scope)}
     for name in ("method", "path"):
         if (value := scope.get(name)) is not None:
             of[name] = printable(str(value))
+    if (request_id := id_in(scope)) is not None:
+        of["request_id"] = printable(request_id)  # a middleware may have put it there
     return of
 
 

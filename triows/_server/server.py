@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._protocol.http11 import Request
+    from triows._request_ids import RequestIds
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
@@ -72,6 +73,7 @@ class Server:
         app: The application.
         config: Hypercorn's configuration.
         tls: The TLS context for listeners with TLS.
+        request_ids: Makes the ids of exchanges.
         listeners: Where to accept connections. They are closed when the accepting is over.
         reactor: Reads for connections.
         cork: Flushes what connections hold back until the end of a turn.
@@ -88,6 +90,7 @@ class Server:
         tls: ssl.SSLContext | None,
         listeners: Sequence[Listener],
         *,
+        request_ids: RequestIds | None,
         reactor: Reactor,
         cork: Cork,
         pinger: Pinger,
@@ -128,7 +131,7 @@ class Server:
         self._bridges: dict[Bridge, None] = {}
         own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
-        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers)
+        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers, request_ids)
         self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines, scopes)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
@@ -432,6 +435,7 @@ async def open_server(
     *,
     tls: ssl.SSLContext | None = None,
     listeners: Sequence[Listener] = (),
+    request_ids: RequestIds | None = None,
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
     """
@@ -445,9 +449,11 @@ async def open_server(
         config: As in :class:`Server`.
         tls: As in :class:`Server`.
         listeners: As in :class:`Server`.
+        request_ids: As in :class:`Server`.
         reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
-    parts = (app, config, tls, listeners, new_reactor() if reactor is None else reactor)
+    reactor = new_reactor() if reactor is None else reactor
+    parts = (app, config, tls, listeners, request_ids, reactor)
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, *parts, name="<triows server>")
 
@@ -457,6 +463,7 @@ async def _run(
     config: Config,
     tls: ssl.SSLContext | None,
     listeners: Sequence[Listener],
+    request_ids: RequestIds | None,
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],
 ) -> None:
@@ -479,6 +486,7 @@ async def _run(
                         config,
                         tls,
                         listeners,
+                        request_ids=request_ids,
                         reactor=reactor,
                         cork=cork,
                         pinger=pinger,
