@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
-__all__ = ["bind_path", "named", "path_of", "reason"]
+__all__ = ["bind_path", "is_abstract", "named", "path_of", "reason"]
 
 #: What the mode of a socket's file leaves out if ``config.umask`` doesn't say it. So the mode is
 #: 666, as uvicorn has it: who may connect needs the right to write. With the usual umask of a
@@ -34,6 +34,11 @@ _ABSTRACT: Final = "@"
 def path_of(address: str) -> str | None:
     """Return the path of an address ``unix:path``, and ``None`` for other addresses."""
     return address.removeprefix("unix:") if address.startswith("unix:") else None
+
+
+def is_abstract(path: str) -> bool:
+    """Say whether the path of an address is a name without a file."""
+    return path.startswith(_ABSTRACT)
 
 
 def named(name: str | bytes) -> str:
@@ -55,7 +60,7 @@ def bind_path(sock: socket.socket, path: str, config: Config) -> None:
     Raises:
         OSError: Somebody listens there, or something else is there, or it can't be made.
     """
-    if path.startswith(_ABSTRACT):
+    if is_abstract(path):
         sock.bind("\0" + path[1:])
         return
     _remove_dead(path)
