@@ -29,12 +29,14 @@ from .watchdog import blocks_named
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
     from typing import TypeAlias
 
     from hypercorn.config import Config
 
     from triows._app import Triows
 
+    from .listening import Listener
     from .server import Server
 
     #: Waits until the server has to end, and shuts it down.
@@ -98,7 +100,8 @@ async def serve(
 
     drain = drain or Drain()
     ending = partial(_shut_down_after, shutdown_trigger, drain)
-    await serve_until(ending, drain, app, config, sockets=sockets, task_status=task_status)
+    opening = partial(listening, config, sockets)
+    await serve_until(ending, drain, app, config, opening, task_status=task_status)
 
 
 async def serve_until(
@@ -106,9 +109,8 @@ async def serve_until(
     drain: Drain,
     app: Triows,
     config: Config,
+    opening: Callable[[], AbstractContextManager[list[Listener]]],
     *,
-    sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool | None] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -119,8 +121,7 @@ async def serve_until(
         drain: How it ends if it has served as many requests as it may.
         app: As in :func:`serve`.
         config: As in :func:`serve`.
-        sockets: As in :func:`serve`.
-        others: As in :func:`listening`.
+        opening: Listens for a block.
         task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)
@@ -130,7 +131,7 @@ async def serve_until(
         # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
-                with listening(config, sockets, others) as listeners:
+                with opening() as listeners:
                     async with open_server(app, config, tls=tls, listeners=listeners) as server:
                         await _run_until(ending, drain, server, task_status)
     except BaseExceptionGroup as group:
