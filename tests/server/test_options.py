@@ -10,7 +10,6 @@ import http.client
 import json
 import re
 import ssl
-import time
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -68,14 +67,6 @@ def asked(process, **headers):
         connection.close()
 
 
-def wait_for_line(file):
-    deadline = time.monotonic() + PATIENCE
-    while not (text := file.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return text
-
-
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
 def test_all_processes_get_the_same_configuration(shop, options):
     options = ["--config", "deploy/triows.toml", *options]
@@ -85,8 +76,8 @@ def test_all_processes_get_the_same_configuration(shop, options):
         assert json.loads(body) == {"goods": "tea # and more", "root": "/app"}
         assert asked(process, Long=1000 * "x")[0] == 431
         assert asked(process, Host="other.example")[0] == 404
-        assert '"GET /app/looking 1.1" 200' in wait_for_line(shop / "deploy/access.log")
-        process.stop()
+        process.stop(PATIENCE)
+    assert '"GET /app/looking 1.1" 200' in (shop / "deploy/access.log").read_text()
 
 
 def test_the_command_line_takes_precedence_and_what_is_set_stays(shop):
