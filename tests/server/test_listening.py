@@ -9,7 +9,8 @@ import pytest
 import trustme
 from hypercorn.config import Config
 
-from triows._server.listening import configuration, listening
+from triows._server.lifeline import LAST, Inherited, InheritedSocket, Lifeline
+from triows._server.listening import Heir, configuration, listening, listening_by
 from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
@@ -238,3 +239,26 @@ def test_an_address_that_needs_more_rights_says_so(monkeypatch):
     ):
         pass
     assert caught.value.errno == 13
+
+
+# Of a worker
+
+
+@real_socket
+def test_a_worker_listens_where_its_parent_does_whatever_its_own_configuration_says(certificate):
+    certfile, keyfile = certificate
+    config = configured("192.0.2.1:1", certfile=certfile, keyfile=keyfile)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        given = [
+            InheritedSocket(sockets[0], is_plain=False, is_borrowed=False),
+            InheritedSocket(sockets[1], is_plain=True, is_borrowed=False),
+            InheritedSocket(sockets[2], is_plain=False, is_borrowed=True),
+        ]
+        with listening_by(config, Inherited(Lifeline(theirs), given)) as listeners:
+            assert [one.secure for one in listeners] == [True, False, True]
+            assert [one.heir() for one in listeners] == [Heir.OTHERS] * 3
+            ours.send(bytes([LAST]))
+            assert [one.heir() for one in listeners] == [Heir.NOBODY, Heir.NOBODY, Heir.NEXT]
+        assert all(map(is_closed, sockets))

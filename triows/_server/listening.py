@@ -25,9 +25,10 @@ from .unix import bind_path, named, path_of, reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .lifeline import Inherited
     from .newcomers import Identity
 
-__all__ = ["Heir", "Listener", "configuration", "listening"]
+__all__ = ["Heir", "Listener", "configuration", "listening", "listening_by"]
 
 
 def configuration(**settings: Any) -> Config:
@@ -61,10 +62,10 @@ def _next() -> Heir:
     return Heir.NEXT
 
 
-def _heir_of_worker(others: Callable[[], bool | None], address: str) -> Heir:
+def _heir_of_worker(others: Callable[[], bool | None], is_borrowed: bool) -> Heir:
     if others() is not False:
         return Heir.OTHERS
-    return Heir.NEXT if _is_descriptor(address) else Heir.NOBODY
+    return Heir.NEXT if is_borrowed else Heir.NOBODY
 
 
 @frozen
@@ -108,7 +109,6 @@ def _is_descriptor(address: str) -> bool:
 def listening(
     config: Config,
     sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool | None] | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -118,8 +118,6 @@ def listening(
     Args:
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
-        others: For a worker, whose *sockets* are those of ``config.bind``: says whether other
-            workers go on when this one ends, or ``None`` if that isn't known.
 
     Raises:
         AddressError: An address can't be bound.
@@ -138,13 +136,31 @@ def listening(
             raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
         for sock in sockets:
             _listen(config, sock)
-        if others is None:
-            heirs = [_next] * len(sockets)
-        else:
-            heirs = [partial(_heir_of_worker, others, address) for address in config.bind]
+        yield [Listener(sock, config.ssl_enabled, _next) for sock in sockets]
+
+
+@contextmanager
+def listening_by(config: Config, inherited: Inherited) -> Iterator[list[Listener]]:
+    """
+    Listen as a worker. Its sockets are closed at the end of the block.
+
+    Args:
+        config: Hypercorn's configuration. Its addresses have no effect.
+        inherited: What the worker got from its parent.
+    """
+    others = inherited.lifeline.others_go_on
+    with ExitStack() as stack:
+        for one in inherited.sockets:
+            stack.callback(one.socket.close)
+        for one in inherited.sockets:
+            _listen(config, one.socket)
         yield [
-            Listener(sock, config.ssl_enabled, heir)
-            for sock, heir in zip(sockets, heirs, strict=True)
+            Listener(
+                one.socket,
+                config.ssl_enabled and not one.is_plain,
+                partial(_heir_of_worker, others, one.is_borrowed),
+            )
+            for one in inherited.sockets
         ]
 
 

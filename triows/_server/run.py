@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .listening import listening, listening_by
 from .serve import serve_until
 from .signals import SignalWatch
 from .tls import CertificateError
@@ -186,22 +187,16 @@ class _Process:
         return "failed at its shutdown" if self._stopping else "failed while it was served"
 
     async def _serve(self, config: Config, name: str) -> None:
-        sockets = others = None
-        if self._inherited is not None:
-            sockets, others = self._inherited.sockets, self._inherited.lifeline.others_go_on
+        inherited = self._inherited
+        opening = partial(listening, config)
+        if inherited is not None:
+            opening = partial(listening_by, config, inherited)
         # This outlives the server, because the application's resources exit after it.
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(
-                    serve_until,
-                    ending,
-                    self._drain,
-                    sockets=sockets,
-                    others=others,
-                    request_ids=self._request_ids,
-                )
-                urls = await nursery.start(serve, self._app, config)
+                serve = partial(serve_until, ending, self._drain, request_ids=self._request_ids)
+                urls = await nursery.start(serve, self._app, config, opening)
                 self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
                     logger.info("serving %s on %s", name, ", ".join(urls))

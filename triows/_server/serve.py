@@ -31,6 +31,7 @@ from .watchdog import blocks_named
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
     from typing import TypeAlias
 
     from hypercorn.config import Config
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from triows._app import Triows
     from triows._request_ids import RequestIds
 
+    from .listening import Listener
     from .server import Server
 
     #: Waits until the server has to end, and shuts it down.
@@ -109,7 +111,7 @@ async def serve(
         drain,
         app,
         config,
-        sockets=sockets,
+        partial(listening, config, sockets),
         request_ids=request_ids,
         task_status=task_status,
     )
@@ -120,9 +122,8 @@ async def serve_until(
     drain: Drain,
     app: Triows,
     config: Config,
+    opening: Callable[[], AbstractContextManager[list[Listener]]],
     *,
-    sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool | None] | None = None,
     request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -134,8 +135,7 @@ async def serve_until(
         drain: How it ends if it has served as many requests as it may.
         app: As in :func:`serve`.
         config: As in :func:`serve`.
-        sockets: As in :func:`serve`.
-        others: As in :func:`listening`.
+        opening: Listens for a block.
         request_ids: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
@@ -148,7 +148,7 @@ async def serve_until(
         with blocks_named(app):
             async with app.running():
                 enable()  # the start-up may have set up logging
-                with listening(config, sockets, others) as listeners:
+                with opening() as listeners:
                     opened = open_server(
                         app, config, tls=tls, listeners=listeners, request_ids=request_ids
                     )
