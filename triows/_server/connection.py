@@ -19,13 +19,13 @@ from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
-from triows._request.transport import nobody
+from triows._request.transport import INCOMPLETE, nobody
 from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
-from .output import Output
+from .output import CANCELLED, Output
 from .request import StreamRequest
 
 if TYPE_CHECKING:
@@ -507,7 +507,8 @@ class HTTPConnection:
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
         if self._current is not None:
-            self._current.why_left = f"response cut: {why}"  # its line says it
+            # Its line says it. What has cancelled it is said there anyway.
+            self._current.why_left = INCOMPLETE if why == CANCELLED else f"response cut: {why}"
         else:
             # The application has ended, and its line is written.
             of = fields({**self._ends, "path": self._path.decode("ascii")}, None, why)
