@@ -267,7 +267,8 @@ def _serve(values: Chosen, config: Config, options: argparse.Namespace) -> int:
     if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, config, tree_signal=tree_signal)
+        folder = values["app_dir"]
+        return run_again(command, options.app, config, folder=folder, tree_signal=tree_signal)
     if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 
