@@ -87,6 +87,8 @@ class ServedRequests(ABC):
             await answer(scope, send, try_later("the server is shutting down"), self.path)
             return
         transport, is_within = open_request(scope, receive, send)
+        if is_within:
+            note_line()  # a middleware may have answered long before this is over
         # What is around the application would be cancelled as well, so there must be nothing.
         is_alone = not (is_within or (self.may_need_scope and self.needs_scope))
         around = transport.lend_scope() if is_alone else None
@@ -116,8 +118,6 @@ class ServedRequests(ABC):
             error = None  # its traceback refers to this frame
             exchange.note_over()
             exchanges.discard(exchange)
-            if is_within:
-                note_line()
             if logger.isEnabledFor(logging.INFO):
                 log_end(exchange)
         # Otherwise a middleware would take the response for complete, and end it properly, or would

@@ -8,24 +8,22 @@ task while nothing happens, and each request has one.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
-from triows._exchange.log_lines import fields, log_refusal
 from triows._protocol.handshake import MOST_SHOWN
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
-from triows._request.transport import nobody
+from triows._request.transport import INCOMPLETE, nobody
 from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
-from .output import Output
+from .log_lines import log_closed, log_cut, log_refused
+from .output import CANCELLED, Output
 from .request import StreamRequest
 
 if TYPE_CHECKING:
@@ -36,15 +34,12 @@ if TYPE_CHECKING:
     from triows._reply import Reply
     from triows._transports.pinger import Pinger
     from triows._transports.wire import Sink, Wire
-    from triows.types import Scope
 
     from .arrival import Addresses
     from .pool import Worker
     from .services import HTTPServices
 
 __all__ = ["LINGER", "HTTPConnection"]
-
-logger = logging.getLogger("triows")
 
 #: How many bytes may wait that nobody has asked for: the rest of a body, or further requests.
 _MOST = READS * CHUNK
@@ -318,7 +313,8 @@ class HTTPConnection:
             return
         services = self._services
         if services.serves is not None and not services.serves(head):
-            self._log_refusal(404, f"its host isn't in server_names: {_host(head)!r}", head)
+            why = f"its host isn't in server_names: {_host(head)!r}"
+            log_refused(self.addresses, 404, why, head)
             self._answer_last(problem(404, "this server is not here"), head)
             return
         upgrades = head.upgrade and asks_for_websocket(head.headers)
@@ -405,7 +401,7 @@ class HTTPConnection:
             self._current = None
             request.note_left(gone=True)  # a task that the application has left can't answer either
             request.summary = {"status": 500, "headers": []}
-            self._log_refusal(500, "the application has not answered", request.head)
+            log_refused(self.addresses, 500, "the application has not answered", request.head)
             self._answer_last(problem(500), request.head)
         else:
             self.cut_off(request)
@@ -514,29 +510,17 @@ class HTTPConnection:
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
         if self._current is not None:
-            self._current.why_left = f"response cut: {why}"  # its line says it
+            # Its line says it. What has cancelled it is said there anyway.
+            self._current.why_left = INCOMPLETE if why == CANCELLED else f"response cut: {why}"
         else:
             # The application has ended, and its line is written.
-            of = fields({**self._ends, "path": self._path.decode("ascii")}, None, why)
-            logger.info("%s %r response cut: %s", of["peer"], of["path"], why, extra=of)
+            log_cut(self.addresses, self._path.decode("ascii"), why)
         self.close(abort=True)
-
-    @property
-    def _ends(self) -> Scope:
-        return {"client": self.addresses.client, "server": self.addresses.server}
 
     def _refuse(self, bad: BadRequest) -> None:
         """Refuse a request that can't be read. This ends the connection."""
-        self._log_refusal(bad.status, bad.detail, None)
+        log_refused(self.addresses, bad.status, bad.detail)
         self._answer_last(problem(bad.status, bad.detail), None)
-
-    def _log_refusal(self, status: int, why: str, head: Request | None) -> None:
-        """Log that a request was refused before the application was called, or in its place."""
-        scope = self._ends
-        if head is not None:
-            scope["method"] = head.method
-            scope["path"] = unquote(head.path.decode("ascii"))
-        log_refusal(scope, status, None, why)
 
     def _answer_last(self, reply: Reply, head: Request | None) -> None:
         """
@@ -620,9 +604,7 @@ class HTTPConnection:
             self._deadline.move(more)
         elif self.output.is_empty:
             if self._reader.unread:
-                why = "the head of its request has not come in time"
-                of = fields(self._ends, None, why)
-                logger.info("%s closed (%s)", of["peer"], why, extra=of)
+                log_closed(self.addresses, "the head of its request has not come in time")
             self.close()
         else:
             self._linger()  # the client doesn't have all responses yet
