@@ -11,14 +11,15 @@ from __future__ import annotations
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
-from triows._log import peer_of
-from triows._printable import printable
+from triows._exchange.log_lines import fields, log_refusal
+from triows._protocol.handshake import MOST_SHOWN
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
-from triows._request.transport import INCOMPLETE, nobody
+from triows._request.transport import nobody
 from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from triows._reply import Reply
     from triows._transports.pinger import Pinger
     from triows._transports.wire import Sink, Wire
+    from triows.types import Scope
 
     from .arrival import Addresses
     from .pool import Worker
@@ -236,7 +238,7 @@ class HTTPConnection:
             try:
                 head = self._reader.receive_request(data)
             except BadRequest as exc:
-                self._refuse(exc.status, exc.detail)
+                self._refuse(exc)
             else:
                 self._begin(head)
         elif self._websocket is not None:
@@ -305,7 +307,7 @@ class HTTPConnection:
         try:
             head = self._reader.next_request()
         except BadRequest as exc:
-            self._refuse(exc.status, exc.detail)
+            self._refuse(exc)
         else:
             self._begin(head)
 
@@ -316,7 +318,8 @@ class HTTPConnection:
             return
         services = self._services
         if services.serves is not None and not services.serves(head):
-            self._refuse(404, "this server is not here", head)
+            self._log_refusal(404, f"its host isn't in server_names: {_host(head)!r}", head)
+            self._answer_last(problem(404, "this server is not here"), head)
             return
         upgrades = head.upgrade and asks_for_websocket(head.headers)
         if upgrades and self._has_little_time and self._requests:
@@ -402,7 +405,8 @@ class HTTPConnection:
             self._current = None
             request.note_left(gone=True)  # a task that the application has left can't answer either
             request.summary = {"status": 500, "headers": []}
-            self._reply(problem(500), "the application has not answered", request.head)
+            self._log_refusal(500, "the application has not answered", request.head)
+            self._answer_last(problem(500), request.head)
         else:
             self.cut_off(request)
 
@@ -481,11 +485,13 @@ class HTTPConnection:
         self._is_last = True
         self._stop_watching_body()
         begun = request.writer.begun
+        # The line of the request says it.
+        request.why_left = exc.detail
         if not begun:
             self._current = None
+            request.refused_with = exc.status
             request.summary = {"status": exc.status, "headers": []}
-            self._refuse(exc.status, exc.detail, request.head)
-            request.why_left = f"refused with {exc.status}"
+            self._answer_last(problem(exc.status, exc.detail), request.head)
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
@@ -507,35 +513,39 @@ class HTTPConnection:
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
-        client = self.addresses.client
-        peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = self._path.decode("ascii")
-        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
-        if self._current is not None and not self._current.left:
-            self._current.why_left = INCOMPLETE
+        if self._current is not None:
+            self._current.why_left = f"response cut: {why}"  # its line says it
+        else:
+            # The application has ended, and its line is written.
+            of = fields({**self._ends, "path": self._path.decode("ascii")}, None, why)
+            logger.info("%s %r response cut: %s", of["peer"], of["path"], why, extra=of)
         self.close(abort=True)
 
-    def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
-        """Refuse what the client has sent. This ends the connection."""
-        self._reply(problem(status, detail), detail, head)
+    @property
+    def _ends(self) -> Scope:
+        return {"client": self.addresses.client, "server": self.addresses.server}
 
-    def _reply(self, reply: Reply, why: str, head: Request | None) -> None:
+    def _refuse(self, bad: BadRequest) -> None:
+        """Refuse a request that can't be read. This ends the connection."""
+        self._log_refusal(bad.status, bad.detail, None)
+        self._answer_last(problem(bad.status, bad.detail), None)
+
+    def _log_refusal(self, status: int, why: str, head: Request | None) -> None:
+        """Log that a request was refused before the application was called, or in its place."""
+        scope = self._ends
+        if head is not None:
+            scope["method"] = head.method
+            scope["path"] = unquote(head.path.decode("ascii"))
+        log_refusal(scope, status, None, why)
+
+    def _answer_last(self, reply: Reply, head: Request | None) -> None:
         """
         Answer without waiting, and end the connection.
 
         Args:
             reply: The answer.
-            why: What the log says.
             head: The request, if it could be read.
         """
-        peer = peer_of({"client": self.addresses.client})
-        logger.info(
-            "%s refused %d (%s)",
-            peer,
-            reply.status,
-            printable(why),
-            extra={"peer": peer, "status": reply.status, "route": None},
-        )
         try:
             is_sent = self.output.write_last(whole_response(reply, self.own_lines(), head))
         except ClientDisconnect:
@@ -609,6 +619,10 @@ class HTTPConnection:
             more, self._more_time = self._more_time, 0.0
             self._deadline.move(more)
         elif self.output.is_empty:
+            if self._reader.unread:
+                why = "the head of its request has not come in time"
+                of = fields(self._ends, None, why)
+                logger.info("%s closed (%s)", of["peer"], why, extra=of)
             self.close()
         else:
             self._linger()  # the client doesn't have all responses yet
@@ -639,6 +653,11 @@ class HTTPConnection:
     def take_rest(self) -> bytes:
         """Return what has come after the request for a WebSocket."""
         return self._reader.take_rest()
+
+
+def _host(head: Request) -> str:
+    host = next((value for name, value in head.headers if name == b"host"), b"")
+    return host[:MOST_SHOWN].decode("latin-1")
 
 
 _SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._request_ids import RequestIds
 
     from .drain import Drain
     from .lifeline import Inherited
@@ -47,6 +48,7 @@ def run(
     config: Config,
     *,
     drain: Drain,
+    request_ids: RequestIds | None = None,
     inherited: Inherited | None = None,
     tree_signal: int | None = None,
 ) -> int:
@@ -62,6 +64,7 @@ def run(
         name: What the log calls it.
         config: Hypercorn's configuration.
         drain: What a shutdown does with newcomers and with idle connections.
+        request_ids: Gives each exchange an id, for the log.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
@@ -75,7 +78,8 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, tree_signal, drain)
+        ends = (inherited, drain, request_ids)
+        return trio.run(_serve_observed, app, config, name, tree_signal, *ends)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -88,12 +92,13 @@ async def _serve_observed(
     app: Triows,
     config: Config,
     name: str,
-    inherited: Inherited | None,
     tree_signal: int | None,
+    inherited: Inherited | None,
     drain: Drain,
+    request_ids: RequestIds | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited, drain)
+    process = _Process(app, inherited, drain, request_ids)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
@@ -130,9 +135,16 @@ class _Process:
         app: The application.
         inherited: For a worker.
         drain: As in :func:`run`.
+        request_ids: As in :func:`run`.
     """
 
-    def __init__(self, app: Triows, inherited: Inherited | None, drain: Drain) -> None:
+    def __init__(
+        self,
+        app: Triows,
+        inherited: Inherited | None,
+        drain: Drain,
+        request_ids: RequestIds | None,
+    ) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
         self.signals = SignalWatch(
@@ -146,6 +158,7 @@ class _Process:
         self._app = app
         self._inherited = inherited
         self._drain = drain
+        self._request_ids = request_ids
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
@@ -180,7 +193,14 @@ class _Process:
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, self._drain, sockets=sockets, others=others)
+                serve = partial(
+                    serve_until,
+                    ending,
+                    self._drain,
+                    sockets=sockets,
+                    others=others,
+                    request_ids=self._request_ids,
+                )
                 urls = await nursery.start(serve, self._app, config)
                 self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
