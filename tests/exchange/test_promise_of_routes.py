@@ -13,6 +13,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 import trio
+from attrs import evolve
 from hypothesis import HealthCheck, Phase, example, given, settings, strategies as st
 from trio.testing import MockClock
 
@@ -129,6 +130,8 @@ def judge(call: Call) -> None:
     Call((Resource(entry=HANGS),), events=(Event(What.PEER_CLOSES, 3),), body=Body.JSON, pause=0.5),
     None,
 )
+# The server is cancelled while it waits for another request.
+@example(Call(events=(Event(What.CANCEL, 0.5),), body=Body.WRONG, parts=0), None)
 # The server shuts down before the request is served, and leaves no time for it.
 @example(Call(events=(Event(What.DRAIN),), grace=0, result=Result.EVENTS, parts=0), None)
 # The same, and the client has left when it is refused.
@@ -176,8 +179,9 @@ def test_the_property_notices_if(what: str, monkeypatch: pytest.MonkeyPatch):
     )
     @given(call=calls(), order=st.random_module())
     def is_kept(call: Call, order: object) -> None:
-        judge(call)
+        judge(evolve(call, **mutation.where))
 
-    MUTATIONS[what](monkeypatch)
+    mutation = MUTATIONS[what]
+    mutation.apply(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup, trio.TooSlowError)):
         is_kept()

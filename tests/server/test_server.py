@@ -309,7 +309,7 @@ async def test_a_request_on_an_idle_connection_has_what_is_left_of_the_grace(
         assert b"done" in await one.ask("/slow/8")
 
 
-async def test_a_websocket_on_an_idle_connection_is_told_to_come_back_later(
+async def test_a_websocket_on_an_idle_connection_is_left_to_whoever_keeps_it(
     autojump_clock, reactor
 ):
     async with draining(Drain(), reactor) as (server, begin):
@@ -317,9 +317,8 @@ async def test_a_websocket_on_an_idle_connection_is_told_to_come_back_later(
         await one.ask("/ready")
         await begin()
         await one.link.client.send_all(handshake("/chat"))
-        answer = (await one.link.client.receive_some()).lower()
-        assert answer.startswith(b"http/1.1 503")
-        assert b"retry-after" in answer
+        # A proxy repeats it at another server. It would pass a 503 on.
+        assert await one.link.client.receive_some() == b""
 
 
 async def test_a_part_of_a_head_gives_an_idle_connection_no_more_time(autojump_clock, reactor):
@@ -354,8 +353,8 @@ seconds = st.sampled_from([0, 0.2, 1, 3])
         Timeouts,
         shutdown_grace=seconds,
         disconnect_grace=seconds,
-        close=st.sampled_from([0.5, 2]),
-        teardown=st.sampled_from([0.5, 2]),
+        close=st.sampled_from([0.1, 0.5]),
+        teardown=st.sampled_from([0.1, 0.5]),
     ),
     peers=st.lists(
         st.tuples(st.sampled_from(sorted(FIRST)), st.sampled_from([-1, 0.1, 0.9, 2.5, 5]))

@@ -111,7 +111,9 @@ async def connect_after(opening, checkpoints: int, *, others: bool) -> tuple[str
 
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("others", [False, True], ids=["empty", "in use"])
-async def test_at_any_step_of_a_shutdown_who_connects_is_told_or_refused(autojump_clock, others):
+async def test_whoever_connects_in_a_shutdown_is_served_to_its_end_or_refused(
+    autojump_clock, others
+):
     # Trio's order is random, so each step is tried several times.
     outcomes = {
         await connect_after(open_app, number, others=others)
