@@ -508,3 +508,21 @@ async def test_a_server_ends_after_as_many_requests_as_the_configuration_says():
         (url,) = await nursery.start(triows.serve, seed(), configured(max_requests=2))
         for _ in range(3):
             await get(f"{url}/nope", **HANDSHAKE)
+
+
+async def test_newcomers_wait_in_the_queue_of_a_socket_that_somebody_else_has_too():
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        ours.setblocking(False)
+        enough = trio.Event()
+        serve = partial(triows.serve, sockets=[ours.dup()], shutdown_trigger=enough.wait)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, seed(), configured())
+            enough.set()
+        with socket.create_connection(ours.getsockname(), timeout=PATIENCE):
+            connection, _ = ours.accept()
+            connection.close()
+
+
+async def test_a_drain_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"drain takes a triows.Drain, not 5: write drain=Drain"):
+        await triows.serve(seed(), configured(), drain=5)  # type: ignore[arg-type]
