@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -202,6 +203,32 @@ def test_with_a_certificate_sockets_that_are_given_are_secure(certificate):
     config = configured(certfile=certfile, keyfile=keyfile)
     with listening(config, [sock]) as (one,):
         assert (one.secure, one.url) == (True, f"https://127.0.0.1:{sock.getsockname()[1]}")
+
+
+@real_socket
+def test_who_gets_the_newcomers_depends_on_whose_the_socket_is():
+    with socket.create_server(("127.0.0.1", 0)) as supervisors:
+        number = os.dup(supervisors.fileno())
+        with listening(configured("127.0.0.1:0", f"fd://{number}")) as listeners:
+            assert [one.heir() for one in listeners] == [Heir.NOBODY, Heir.NEXT]
+        with listening(configured(), [supervisors]) as (given,):
+            assert given.heir() is Heir.NEXT
+
+
+@real_socket
+@pytest.mark.parametrize(
+    ("others", "heirs"),
+    [
+        (True, [Heir.OTHERS] * 2),
+        (False, [Heir.NOBODY, Heir.NEXT]),
+        (None, [Heir.OTHERS] * 2),  # nobody has said so: then the socket isn't ended
+    ],
+)
+def test_a_worker_leaves_newcomers_to_other_workers_as_long_as_there_are_some(others, heirs):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    config = configured("127.0.0.1:8000", "fd://3")  # its parent has bound these
+    with listening(config, sockets, lambda: others) as listeners:
+        assert [one.heir() for one in listeners] == heirs
 
 
 @real_socket

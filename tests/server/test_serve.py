@@ -576,3 +576,21 @@ async def httpx_get(url: str) -> None:
 async def test_what_is_not_request_ids_is_refused():
     with pytest.raises(TypeError, match=r"not True: write request_ids=RequestIds\(\)"):
         await triows.serve(seed(), configured(), request_ids=True)
+
+
+async def test_newcomers_wait_in_the_queue_of_a_socket_that_somebody_else_has_too():
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        ours.setblocking(False)
+        enough = trio.Event()
+        serve = partial(triows.serve, sockets=[ours.dup()], shutdown_trigger=enough.wait)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, seed(), configured())
+            enough.set()
+        with socket.create_connection(ours.getsockname(), timeout=PATIENCE):
+            connection, _ = ours.accept()
+            connection.close()
+
+
+async def test_a_drain_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"drain takes a triows.Drain, not 5: write drain=Drain"):
+        await triows.serve(seed(), configured(), drain=5)  # type: ignore[arg-type]
