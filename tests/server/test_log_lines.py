@@ -8,7 +8,7 @@ import pytest
 
 from triows._protocol.heads import read_head
 from triows._server.arrival import Addresses
-from triows._server.log_lines import log_closed, log_cut, log_refused
+from triows._server.log_lines import log_closed, log_cut, log_other_host, log_refused
 
 TCP = Addresses(("10.0.0.1", 1234), ("10.0.0.2", 80), secure=False)
 UNIX = Addresses(None, ("/run/app.sock", None), secure=False)
@@ -37,4 +37,11 @@ def test_a_refusal_has_what_could_be_read_of_the_request(log):
     assert log.messages == [
         "10.0.0.1:1234 refused 400 (no Host)",
         r"10.0.0.1:1234 GET '/a\nb' refused 404 (elsewhere)",
+    ]
+
+
+def test_a_host_that_is_not_served_is_shown_in_part(log):
+    log_other_host(TCP, 404, read_head(b"GET / HTTP/1.1\r\nHost: " + b"a" * 200))
+    assert log.messages == [
+        f"10.0.0.1:1234 GET '/' refused 404 (its host isn't in server_names: '{'a' * 100}')"
     ]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from triows._protocol.handshake import MOST_SHOWN
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
@@ -22,7 +21,7 @@ from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
-from .log_lines import log_closed, log_cut, log_refused
+from .log_lines import log_closed, log_cut, log_other_host, log_refused
 from .output import CANCELLED, Output
 from .request import StreamRequest
 
@@ -313,8 +312,7 @@ class HTTPConnection:
             return
         services = self._services
         if services.serves is not None and not services.serves(head):
-            why = f"its host isn't in server_names: {_host(head)!r}"
-            log_refused(self.addresses, 404, why, head)
+            log_other_host(self.addresses, 404, head)
             self._answer_last(problem(404, "this server is not here"), head)
             return
         upgrades = head.upgrade and asks_for_websocket(head.headers)
@@ -635,11 +633,6 @@ class HTTPConnection:
     def take_rest(self) -> bytes:
         """Return what has come after the request for a WebSocket."""
         return self._reader.take_rest()
-
-
-def _host(head: Request) -> str:
-    host = next((value for name, value in head.headers if name == b"host"), b"")
-    return host[:MOST_SHOWN].decode("latin-1")
 
 
 _SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")

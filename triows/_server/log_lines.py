@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from triows._exchange.log_lines import fields, in_brackets, log_refusal
+from triows._protocol.handshake import MOST_SHOWN
 
 if TYPE_CHECKING:
     from triows._protocol.http11 import Request
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from .arrival import Addresses
 
-__all__ = ["log_closed", "log_cut", "log_refused"]
+__all__ = ["log_closed", "log_cut", "log_other_host", "log_refused"]
 
 logger = logging.getLogger("triows")
 
@@ -46,6 +47,13 @@ def log_refused(ends: Addresses, status: int, why: str, head: Request | None = N
         scope["method"] = head.method
         scope["path"] = unquote(head.path.decode("ascii"))
     log_refusal(scope, status, None, why)
+
+
+def log_other_host(ends: Addresses, status: int, head: Request) -> None:
+    """Log that a request was refused because its host isn't served here."""
+    host = next((value for name, value in head.headers if name == b"host"), b"")
+    shown = host[:MOST_SHOWN].decode("latin-1")
+    log_refused(ends, status, f"its host isn't in server_names: {shown!r}", head)
 
 
 def _scope(ends: Addresses) -> Scope:
