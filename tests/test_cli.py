@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from triows import ResourceInfo, RouteInfo, Triows
-from triows._cli import _parser, main, table
+from triows import Proxy, ResourceInfo, RouteInfo, Triows
+from triows._cli import _parser, _proxy, main, table
 
 APP = """
 from typing import Annotated
@@ -351,7 +351,7 @@ def test_an_option_of_another_server_is_told_what_does_it_here(capsys, options, 
 ELSEWHERE = """
     --host --port --uds --fd --no-reload --reload-dir --reload-include --reload-exclude
     --reload-delay --env-file --log-config --access-log --no-access-log --use-colors
-    --no-use-colors --proxy-headers --no-proxy-headers --forwarded-allow-ips --root-path
+    --no-use-colors --no-proxy-headers --root-path
     --limit-concurrency --backlog --limit-max-requests --timeout-keep-alive
     --timeout-graceful-shutdown --ssl-keyfile --ssl-certfile --ssl-keyfile-password
     --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --header --server-header
@@ -389,6 +389,57 @@ def test_every_option_of_another_server_has_a_remedy(capsys, option):
 
 def test_the_level_of_the_log_may_be_in_capitals():
     assert _parser().parse_args(["run", "a:b", "--log-level", "DEBUG"]).log_level == "debug"
+
+
+# Proxies
+
+
+def proxy_of(*options: str) -> Proxy | None:
+    return _proxy(_parser().parse_args(["run", "a:b", *options]))
+
+
+@pytest.mark.parametrize(
+    ("options", "proxy"),
+    [
+        ([], None),
+        (["--proxy-headers"], Proxy(headers="x-forwarded")),
+        (["--forwarded-header"], Proxy(headers="forwarded")),
+        (
+            ["--proxy-headers", "--forwarded-allow-ips", "10.0.0.1, 10.1.0.0/16,unix"],
+            Proxy(headers="x-forwarded", trusted=["10.0.0.1", "10.1.0.0/16", "unix"]),
+        ),
+        (
+            ["--proxy-headers", "--forwarded-allow-ips=*"],
+            Proxy(headers="x-forwarded", trusted=["*"]),
+        ),
+        (["--proxy-protocol", "all"], Proxy(protocol=True)),
+        (
+            ["--bind", "a:1", "--bind", "b:2", "--proxy-protocol", "b:2", "--forwarded-header"],
+            Proxy(protocol=["b:2"], headers="forwarded"),
+        ),
+    ],
+)
+def test_options_say_who_the_proxies_are(options, proxy):
+    assert proxy_of(*options) == proxy
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--forwarded-allow-ips 10.0.0.1", "has an effect only with --proxy-headers"),
+        ("--proxy-headers --forwarded-header", "give the one whose headers the proxy sets"),
+        ("--proxy-headers --forwarded-allow-ips localhost", "write '127.0.0.1' and '::1'"),
+        ("--proxy-headers --forwarded-allow-ips 10.0.0.1/8", "write '10.0.0.0/8'"),
+        ("--proxy-headers --forwarded-allow-ips *,::1", "trusts everybody"),
+        ("--proxy-protocol b:1", "which are 127.0.0.1:8000: write one of them"),
+        ("--bind a:1 --proxy-protocol a:1 --proxy-protocol b:1", "'b:1' isn't one of the addr"),
+    ],
+)
+def test_a_mistake_about_proxies_ends_with_2_before_anything_is_imported(capsys, options, told):
+    assert main(["run", "nowhere:app", *options.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {'--proxy' if 'proxy-p' in options else '--'}")
+    assert told in line
 
 
 # Certificates

@@ -22,6 +22,7 @@ from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
 from ._server.options import command_meant, option_meant
+from ._server.proxy import Proxy
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_place, users_traceback
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ._app import Triows
     from ._description import BodyInfo, MountInfo, ResourceInfo, ResultInfo, RouteInfo
+    from ._server.proxy import Family
 
 __all__ = ["main"]
 
@@ -186,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="on SIGUSR1, print all connections, resources and tasks to the standard error",
     )
+    _add_proxy(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
@@ -193,6 +196,80 @@ def _parser() -> argparse.ArgumentParser:
             "app", metavar="MODULE:APP", help="the application, for example chat:app"
         )
     return parser
+
+
+#: Who is trusted if nothing is said.
+_LOCAL = "127.0.0.1,::1"
+
+
+def _add_proxy(serve: argparse.ArgumentParser) -> None:
+    """Add the options for what proxies in front of the server say about their clients."""
+    serve.add_argument(
+        "--proxy-headers",
+        action="store_true",
+        help="read who the client is from X-Forwarded-For, -Proto, -Host and -Port",
+    )
+    serve.add_argument(
+        "--forwarded-header",
+        action="store_true",
+        help="read it from Forwarded (RFC 7239) instead",
+    )
+    serve.add_argument(
+        "--proxy-protocol",
+        action="append",
+        metavar="ADDRESS",
+        help="expect the PROXY protocol at this --bind address, or at 'all'; repeatable",
+    )
+    serve.add_argument(
+        "--forwarded-allow-ips",
+        metavar="LIST",
+        help="the proxies to believe: addresses, networks, 'unix', with commas between them, or "
+        f"'*' (default: {_LOCAL})",
+    )
+
+
+def _proxy(options: argparse.Namespace) -> Proxy | None:
+    """
+    Make what the options say about proxies.
+
+    Raises:
+        UnusableCommand: They can't be used.
+    """
+    if options.proxy_headers and options.forwarded_header:
+        raise UnusableCommand(
+            "--proxy-headers and --forwarded-header: give the one whose headers the proxy sets"
+        )
+    protocol = options.proxy_protocol or []
+    headers: Family | None = "x-forwarded" if options.proxy_headers else None
+    if options.forwarded_header:
+        headers = "forwarded"
+    if not (headers or protocol):
+        if options.forwarded_allow_ips is None:
+            return None
+        raise UnusableCommand(
+            "--forwarded-allow-ips has an effect only with --proxy-headers, --forwarded-header or "
+            "--proxy-protocol: add one of them"
+        )
+    trusted = _LOCAL if options.forwarded_allow_ips is None else options.forwarded_allow_ips
+    try:
+        proxy = Proxy(
+            trusted=[one.strip() for one in trusted.split(",")],
+            headers=headers,
+            protocol=True if "all" in protocol else protocol,
+        )
+    except ValueError as exc:
+        raise UnusableCommand(f"--forwarded-allow-ips: {exc}") from None
+    if (unknown := [one for one in protocol if one not in ("all", *_bind(options))]) != []:
+        listed = ", ".join(_bind(options))
+        raise UnusableCommand(
+            f"--proxy-protocol: {unknown[0]!r} isn't one of the addresses of --bind, which are "
+            f"{listed}: write one of them as it is there, or 'all'"
+        )
+    return proxy
+
+
+def _bind(options: argparse.Namespace) -> list[str]:
+    return options.bind or ["127.0.0.1:8000"]
 
 
 def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
@@ -249,6 +326,7 @@ def _run(options: argparse.Namespace) -> int:
     _check_addresses(options.bind or ())
     _check_certificate(options.certfile, options.keyfile)
     _check_processes(options)
+    proxy = _proxy(options)
     several = options.workers > 1
     process = " [%(process)d]" if several else ""
     logging.basicConfig(
@@ -259,7 +337,7 @@ def _run(options: argparse.Namespace) -> int:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
     addresses = {
-        "bind": options.bind or ["127.0.0.1:8000"],
+        "bind": _bind(options),
         "certfile": options.certfile,
         "keyfile": options.keyfile,
     }
@@ -270,7 +348,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return run(_loaded(options.app), options.app, inherited=given, **settings)
+        return run(_loaded(options.app), options.app, inherited=given, proxy=proxy, **settings)
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if options.reload:
@@ -281,7 +359,7 @@ def _run(options: argparse.Namespace) -> int:
         from ._server.workers import supervise  # noqa: PLC0415
 
         return supervise(command, options.app, workers=options.workers, **settings)
-    return run(_loaded(options.app), options.app, **settings)
+    return run(_loaded(options.app), options.app, proxy=proxy, **settings)
 
 
 def _routes(options: argparse.Namespace) -> int:

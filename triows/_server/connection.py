@@ -8,12 +8,9 @@ task while nothing happens, and each request has one.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from triows._log import peer_of
-from triows._printable import printable
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
@@ -24,6 +21,7 @@ from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
+from .log_lines import log_cut, log_refused
 from .output import Output
 from .request import StreamRequest
 
@@ -36,13 +34,11 @@ if TYPE_CHECKING:
     from triows._transports.pinger import Pinger
     from triows._transports.wire import Sink, Wire
 
-    from .arrival import Addresses
+    from .arrival import Addresses, Preface
     from .pool import Worker
     from .services import HTTPServices
 
 __all__ = ["LINGER", "HTTPConnection"]
-
-logger = logging.getLogger("triows")
 
 #: How many bytes may wait that nobody has asked for: the rest of a body, or further requests.
 _MOST = READS * CHUNK
@@ -76,6 +72,7 @@ class HTTPConnection:
         "_context",
         "_current",
         "_deadline",
+        "_ends",
         "_has_eof",
         "_is_closed",
         "_is_idle",
@@ -85,6 +82,7 @@ class HTTPConnection:
         "_is_upgraded",
         "_more_time",
         "_path",
+        "_preface",
         "_reader",
         "_requests",
         "_running",
@@ -109,7 +107,11 @@ class HTTPConnection:
         context: Context,
     ) -> None:
         self.wire = wire
+        #: Between whom the last request was. Proxies may say something else for each of them.
         self.addresses = addresses
+        self._ends = addresses
+        # Exists until a proxy has introduced its client.
+        self._preface: Preface | None = None
         self.turn = services.turn
         self.own_lines = services.own_lines
         self._services = services
@@ -150,13 +152,28 @@ class HTTPConnection:
         # Exists while the application waits for a body.
         self._body: BodyWatch | None = None
 
-    def start(self) -> None:
-        """Begin to read."""
+    def start(self, preface: Preface | None = None) -> None:
+        """
+        Begin to read.
+
+        Args:
+            preface: What has to be read first. It has a part of the same time.
+        """
         patience = self._services.head_timeout
         if self.addresses.secure and self._services.tls_timeout < patience:
             self._more_time = patience - self._services.tls_timeout
             patience = self._services.tls_timeout
         self._deadline.move(patience)
+        self._preface = preface
+        if preface is None:
+            self.wire.start(self._services.tasks, self)
+        else:
+            preface.start(self._introduce, self.close)
+
+    def _introduce(self, ends: Addresses) -> None:
+        """Begin to read for the client that a proxy has introduced."""
+        self._preface = None
+        self.addresses = self._ends = ends
         self.wire.start(self._services.tasks, self)
 
     def shut_down(self) -> None:
@@ -194,6 +211,7 @@ class HTTPConnection:
         if self._is_closed:
             return
         self._is_closed = self._is_last = True
+        self._preface = None  # it refers to this object
         self._stop_watching_body()
         if self._current is not None:
             self._current.note_left(gone=True)
@@ -295,6 +313,8 @@ class HTTPConnection:
             self._wait_for_head()
             return
         services = self._services
+        if services.forwarding is not None:
+            self.addresses = services.forwarding.read(head, self._ends)
         if services.serves is not None and not services.serves(head):
             self._refuse(404, "this server is not here", head)
             return
@@ -478,10 +498,7 @@ class HTTPConnection:
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
-        client = self.addresses.client
-        peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = self._path.decode("ascii")
-        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
+        log_cut(self.addresses, self._path.decode("ascii"), why)
         if self._current is not None and not self._current.left:
             self._current.why_left = INCOMPLETE
         self.close(abort=True)
@@ -499,14 +516,7 @@ class HTTPConnection:
             why: What the log says.
             head: The request, if it could be read.
         """
-        peer = peer_of({"client": self.addresses.client})
-        logger.info(
-            "%s refused %d (%s)",
-            peer,
-            reply.status,
-            printable(why),
-            extra={"peer": peer, "status": reply.status, "route": None},
-        )
+        log_refused(self._ends if head is None else self.addresses, reply.status, why)
         try:
             is_sent = self.output.write_last(whole_response(reply, self.own_lines(), head))
         except ClientDisconnect:
@@ -575,7 +585,9 @@ class HTTPConnection:
 
     def _end_waiting(self) -> None:
         """Called when the deadline has passed."""
-        if self._more_time and not self._requests and self.wire.secured:
+        if self._preface is not None:
+            self._preface.fail("the PROXY header is missing, or comes too slowly")
+        elif self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._deadline.move(more)

@@ -12,6 +12,8 @@ from triows._app import Triows
 from triows._loop import note_loop
 from triows._routing.websocket_route import WebSocketRoute
 
+from .proxy import Proxy, check_listeners
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -19,6 +21,7 @@ __all__ = [
     "app_mistake",
     "check_app",
     "check_config",
+    "check_proxy",
     "check_sockets",
     "check_trigger",
     "wait_triggered",
@@ -215,6 +218,23 @@ async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
     except Exception as exc:
         note_loop(exc)
         raise
+
+
+def check_proxy(proxy: object, config: Config, sockets: object) -> None:
+    """
+    Refuse what isn't a :class:`.Proxy`, or is one for listeners that aren't there.
+
+    Raises:
+        TypeError: It isn't one. The message says what to write instead.
+        ValueError: It names an address at which the server doesn't listen.
+    """
+    if isinstance(proxy, Proxy):
+        check_listeners(proxy, config, sockets)
+    elif proxy is not None:
+        raise TypeError(
+            f"proxy takes a triows.Proxy, not {proxy!r}: write "
+            "proxy=Proxy(trusted=['10.0.0.1'], headers='x-forwarded')"
+        )
 
 
 def check_sockets(sockets: Sequence[object] | None) -> None:

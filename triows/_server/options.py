@@ -119,6 +119,7 @@ _MEANT = {
     "--worker-connections --runtime-mode --task-impl": (
         "each process has one Trio loop, so write --workers for more processes"
     ),
+    "--proxy-allow-from --forwarded-allow-from": "write --forwarded-allow-ips",
     "--preload --preload-app": "each worker imports the application itself: leave it out",
     "--check-config --print-config": "write `triows routes module:app`, which imports it",
     "--debug": "write `Triows(debug=True)` in the application",
@@ -137,7 +138,7 @@ _MEANT = {
     "--limit-concurrency": "write `Triows(limits=Limits(connections=N))` in the application",
     "-c --config --root-path --url-path-prefix --backlog --backpressure --reuse-port "
     "--timeout-keep-alive --keep-alive --read-timeout "
-    "--limit-max-requests --max-requests --header --proxy-headers --forwarded-allow-ips "
+    "--limit-max-requests --max-requests --header "
     "--server-header --date-header --h11-max-incomplete-event-size --server-name --statsd-host "
     "--statsd-prefix --pid -u --user -g --group -m --umask": _CONFIG,
 }

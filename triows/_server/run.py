@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from triows._app import Triows
 
     from .lifeline import Inherited
+    from .proxy import Proxy
     from .server import Server
 
 __all__ = ["ApplicationError", "run"]
@@ -50,6 +51,7 @@ def run(
     certfile: str | None = None,
     keyfile: str | None = None,
     inherited: Inherited | None = None,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -66,6 +68,7 @@ def run(
         keyfile: The private key for the certificate.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from *bind*. It also drains when the parent is gone.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -78,7 +81,7 @@ def run(
     """
     config = configuration(bind, certfile, keyfile)
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
+        return trio.run(_serve_observed, app, config, name, inherited, proxy, tree_signal)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -92,10 +95,11 @@ async def _serve_observed(
     config: Config,
     name: str,
     inherited: Inherited | None,
+    proxy: Proxy | None,
     tree_signal: int | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited)
+    process = _Process(app, inherited, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
@@ -131,14 +135,16 @@ class _Process:
     Args:
         app: The application.
         inherited: For a worker.
+        proxy: The proxies in front of the server.
     """
 
-    def __init__(self, app: Triows, inherited: Inherited | None) -> None:
+    def __init__(self, app: Triows, inherited: Inherited | None, proxy: Proxy | None) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
         self.signals = SignalWatch(Budget.of(app), Remains(app), self._end, lifeline)
         self._app = app
         self._inherited = inherited
+        self._proxy = proxy
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
@@ -171,7 +177,7 @@ class _Process:
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, sockets=sockets)
+                serve = partial(serve_until, ending, sockets=sockets, proxy=self._proxy)
                 urls = await nursery.start(serve, self._app, config)
                 self.signals.note_started(Budget.of(self._app))
                 if self._inherited is None:

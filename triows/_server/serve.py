@@ -13,7 +13,14 @@ from triows._loop import check_trio
 
 from .access import keep_lines_whole
 from .listening import listening
-from .mistakes import check_app, check_config, check_sockets, check_trigger, wait_triggered
+from .mistakes import (
+    check_app,
+    check_config,
+    check_proxy,
+    check_sockets,
+    check_trigger,
+    wait_triggered,
+)
 from .server import open_server
 from .tls import tls_context
 from .watchdog import blocks_named
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
 
+    from .proxy import Proxy
     from .server import Server
 
     #: Waits until the server has to end, and shuts it down.
@@ -45,6 +53,7 @@ async def serve(
     *,
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
     sockets: Sequence[socket.socket] | None = None,
+    proxy: Proxy | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -66,6 +75,8 @@ async def serve(
         sockets: Bound sockets, to listen on instead of ``config.bind``. Other processes may share
             them. They are closed at the end. A server that shuts down leaves new connections to
             the other processes.
+        proxy: The proxies in front of the server, and what they say about their clients. By
+            default, nothing of that is read.
         task_status: Started with the URLs on which the server listens.
 
     Raises:
@@ -83,10 +94,11 @@ async def serve(
     check_app(app, "triows.serve")
     check_config(config)
     check_sockets(sockets)
+    check_proxy(proxy, config, sockets)
     check_trigger(shutdown_trigger)
 
     ending = partial(_shut_down_after, shutdown_trigger, refusing=sockets is None)
-    await serve_until(ending, app, config, sockets=sockets, task_status=task_status)
+    await serve_until(ending, app, config, sockets=sockets, proxy=proxy, task_status=task_status)
 
 
 async def serve_until(
@@ -95,6 +107,7 @@ async def serve_until(
     config: Config,
     *,
     sockets: Sequence[socket.socket] | None = None,
+    proxy: Proxy | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -105,6 +118,7 @@ async def serve_until(
         app: As in :func:`serve`.
         config: As in :func:`serve`.
         sockets: As in :func:`serve`.
+        proxy: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)
@@ -115,7 +129,8 @@ async def serve_until(
         with blocks_named(app):
             async with app.running():
                 with listening(config, sockets) as listeners:
-                    async with open_server(app, config, tls=tls, listeners=listeners) as server:
+                    opened = open_server(app, config, tls=tls, listeners=listeners, proxy=proxy)
+                    async with opened as server:
                         await _run_until(ending, server, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.

@@ -27,10 +27,14 @@ from .accepting import accept_from, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection
+from .forwarding import forwarding
 from .guarded import GuardedTasks
+from .introduction import Introduction
 from .jobs import Jobs
+from .log_lines import log_closed
 from .own_headers import OwnHeaders
 from .pool import Pool
+from .proxy import Trusted, introducing
 from .scopes import ScopeSettings
 from .services import HTTPServices
 from .trimmer import Trimmer
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from triows._transports.reactor import Reactor
 
     from .listening import Listener
+    from .proxy import Proxy
 
 __all__ = ["Server", "open_server"]
 
@@ -68,6 +73,7 @@ class Server:
         config: Hypercorn's configuration.
         tls: The TLS context for listeners with TLS.
         listeners: Where to accept connections. They are closed when the accepting is over.
+        proxy: The proxies in front of the server.
         reactor: Reads for connections.
         cork: Flushes what connections hold back until the end of a turn.
         pinger: Says when to look at a connection.
@@ -83,6 +89,7 @@ class Server:
         tls: ssl.SSLContext | None,
         listeners: Sequence[Listener],
         *,
+        proxy: Proxy | None,
         reactor: Reactor,
         cork: Cork,
         pinger: Pinger,
@@ -94,6 +101,9 @@ class Server:
         self._config = config
         self._listeners = listeners
         self._tls = None if tls is None else TLS(tls)
+        # Who may introduce clients, and at which listeners they have to.
+        self._introducers = None if proxy is None else Trusted.of(proxy.trusted)
+        self._introducing = introducing(proxy, listeners, config)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}
@@ -142,6 +152,7 @@ class Server:
             read_timeout=math.inf if config.read_timeout is None else config.read_timeout,
             head_size=config.h11_max_incomplete_size,
             scopes=scopes,
+            forwarding=forwarding(proxy),
             serves=partial(valid_server_name, config) if config.server_names else None,
             log_access=access_logger(config),
             note_request=None if config.max_requests is None else self._note_request,
@@ -293,7 +304,9 @@ class Server:
         context.run(self._start, opening, close, context)
 
     def _start_accepted(self, listener: Listener, sock: socket.socket) -> None:
-        self.start(partial(self._arrival, sock, secure=listener.secure), sock.close)
+        introduces = listener in self._introducing
+        arrival = partial(self._arrival, sock, secure=listener.secure, introduces=introduces)
+        self.start(arrival, sock.close)
 
     def _start(
         self, opening: Callable[[], Arrival], close: Callable[[], object], context: Context
@@ -308,7 +321,7 @@ class Server:
         connection.on_over = partial(self._note_over, connection, close)
         self._connections[connection] = None
         self._silent.add(connection)
-        connection.start()
+        connection.start(arrival.preface)
 
     def _note_over(self, connection: HTTPConnection, close: Callable[[], object]) -> None:
         close()
@@ -318,16 +331,30 @@ class Server:
             self._room.set()
             self._room = None
 
-    def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
+    def _arrival(self, sock: socket.socket, *, secure: bool, introduces: bool) -> Arrival:
         addresses = Addresses(
             parse_socket_addr(sock.family, sock.getpeername()),
             parse_socket_addr(sock.family, sock.getsockname()),
             secure,
         )
+        introduction = self._introduction(sock, addresses) if introduces else None
         if not secure:
-            return Arrival(PlainWire(sock, self._reactor), addresses)
+            return Arrival(PlainWire(sock, self._reactor), addresses, introduction)
         assert self._tls is not None
-        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
+        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses, introduction)
+
+    def _introduction(self, sock: socket.socket, ends: Addresses) -> Introduction:
+        """
+        Make what reads the header of a proxy.
+
+        Raises:
+            OSError: The peer isn't one of the proxies.
+        """
+        assert self._introducers is not None
+        if not self._introducers.covers(ends.client):
+            log_closed(ends, "it isn't one of the proxies that may introduce clients")
+            raise ConnectionRefusedError
+        return Introduction(sock, self._reactor, ends)
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
@@ -365,6 +392,7 @@ async def open_server(
     *,
     tls: ssl.SSLContext | None = None,
     listeners: Sequence[Listener] = (),
+    proxy: Proxy | None = None,
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
     """
@@ -378,9 +406,11 @@ async def open_server(
         config: As in :class:`Server`.
         tls: As in :class:`Server`.
         listeners: As in :class:`Server`.
+        proxy: As in :class:`Server`.
         reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
-    parts = (app, config, tls, listeners, new_reactor() if reactor is None else reactor)
+    reactor = new_reactor() if reactor is None else reactor
+    parts = (app, config, tls, listeners, proxy, reactor)
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, *parts, name="<triows server>")
 
@@ -390,6 +420,7 @@ async def _run(
     config: Config,
     tls: ssl.SSLContext | None,
     listeners: Sequence[Listener],
+    proxy: Proxy | None,
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],
 ) -> None:
@@ -412,6 +443,7 @@ async def _run(
                         config,
                         tls,
                         listeners,
+                        proxy=proxy,
                         reactor=reactor,
                         cork=cork,
                         pinger=pinger,
