@@ -140,8 +140,10 @@ class RouteJudge(Judge[RouteStory]):
             yield stalled + self.case.grace, "peer gone", False
         if story.instances:
             limit = story.instances[0].called.time + self.timeouts.accept
-            if story.began is None or same(story.began.time, limit):
-                yield limit, "timeout", True
+            late = story.began is None or same(story.began.time, limit)
+            # The factories of a client that has left have its grace, and no other limit.
+            if late and self.gone_at >= limit - NEAR:
+                yield limit, "timeout", not same(self.gone_at, limit)
 
     def _is_incomplete_at(self, moment: Moment) -> bool:
         complete = None if self.answer is None else self.answer.complete

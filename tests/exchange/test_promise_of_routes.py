@@ -119,6 +119,16 @@ def judge(call: Call) -> None:
 @example(Call((Resource(exit=1),), body=Body.STREAMED_LARGE), None)
 # A task of the exchange fails when the handler has returned.
 @example(Call((Resource(exit=1),), task=Task(cleanup_fails=True)), None)
+# An exit takes until the end of the shutdown's grace, and the response waits for another server.
+@example(
+    Call((Resource(entry=0.5, exit=1),), events=(Event(What.DRAIN, 0.5),), parts=0),
+    None,
+)
+# The client leaves shortly before the end of what the factories may take.
+@example(
+    Call((Resource(entry=HANGS),), events=(Event(What.PEER_CLOSES, 3),), body=Body.JSON, pause=0.5),
+    None,
+)
 # The server shuts down before the request is served, and leaves no time for it.
 @example(Call(events=(Event(What.DRAIN),), grace=0, result=Result.EVENTS, parts=0), None)
 # The same, and the client has left when it is refused.

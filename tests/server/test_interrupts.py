@@ -10,13 +10,20 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from tests.server.harness.terminal import Terminal
 from triows._server.interrupts import (
+    ECHO,
+    SIGHUP,
     SIGNALLED,
     SIGNALS,
+    Echoes,
+    Hangup,
     ending_by_signals,
     ending_whatever_runs,
 )
@@ -30,7 +37,8 @@ every_signal = pytest.mark.parametrize("number", SIGNALS)
 @pytest.fixture(autouse=True)
 def handlers():
     """Begin with Python's own handlers, and put back those that there were."""
-    pythons = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    pythons = dict.fromkeys([*SIGNALS, SIGHUP], signal.SIG_DFL)
+    pythons[signal.SIGINT] = signal.default_int_handler
     before = {number: signal.signal(number, handler) for number, handler in pythons.items()}
     yield
     for number, handler in before.items():
@@ -59,14 +67,14 @@ def handlers_now():
 
 def test_the_system_ends_the_process_in_the_block_only():
     with ending_by_signals():
-        assert handlers_now() == [signal.SIG_DFL, signal.SIG_DFL]
-    assert handlers_now() == [signal.default_int_handler, signal.SIG_DFL]
+        assert handlers_now() == [signal.SIG_DFL] * 3
+    assert handlers_now() == [signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL]
 
 
 def test_the_handlers_are_back_after_an_error():
     with pytest.raises(ZeroDivisionError), ending_by_signals():
         raise ZeroDivisionError
-    assert handlers_now() == [signal.default_int_handler, signal.SIG_DFL]
+    assert handlers_now() == [signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL]
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, own_handler], ids=["ignored", "handled"])
@@ -82,6 +90,69 @@ def test_usually_no_thread_watches():
     threads = threading.enumerate()
     with ending_whatever_runs():
         assert threading.enumerate() == threads
+
+
+# SIGHUP
+
+
+PRINT_MEANING = "from triows._server.interrupts import *; print(Hangup.of_this_process().name)"
+
+
+def printed(command):
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, start_new_session=True
+    )
+    return done.stdout.strip()
+
+
+def test_sighup_ends_a_process_at_a_terminal_wherever_its_output_goes():
+    command = [sys.executable, "-c", PRINT_MEANING]
+    with Terminal() as terminal:
+        assert printed(terminal.command(command)) == "ENDS"
+    assert printed(command) == "RELOADS"
+
+
+def test_nohup_goes_before_the_terminal():
+    with Terminal() as terminal:
+        command = ["nohup", sys.executable, "-c", PRINT_MEANING]
+        assert printed(terminal.command(command)) == "IGNORED"
+
+
+@pytest.mark.parametrize(
+    ("meaning", "ends"), [(Hangup.ENDS, True), (Hangup.RELOADS, False)], ids=["ends", "reloads"]
+)
+def test_sighup_ends_the_first_process_only_if_the_terminal_was_closed(
+    exits, monkeypatch, meaning, ends
+):
+    monkeypatch.setattr(Hangup, "of_this_process", lambda: meaning)
+    with ending_by_signals():
+        signal.raise_signal(signal.SIGHUP)
+    assert exits.empty() is not ends
+
+
+# Ctrl-C
+
+
+def heard(*signals):
+    """Return which of these signals count. Each is a number and a time."""
+    echoes = Echoes()
+    return [not echoes.is_echo(number, now) for number, now in signals]
+
+
+def test_a_sigint_within_a_tenth_of_a_second_is_an_echo():
+    assert heard((signal.SIGINT, 5), (signal.SIGINT, 5 + 0.9 * ECHO)) == [True, False]
+    assert heard((signal.SIGINT, 5), (signal.SIGINT, 5 + 1.1 * ECHO)) == [True, True]
+
+
+def test_echoes_do_not_add_up():
+    times = [0, 0.6 * ECHO, 1.2 * ECHO, 1.8 * ECHO]
+    assert heard(*((signal.SIGINT, now) for now in times)) == [True, False, True, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_other_signals_have_no_echoes(number):
+    assert heard((number, 5), (number, 5)) == [True, True]
+    assert heard((signal.SIGINT, 5), (number, 5)) == [True, True]
 
 
 # The first process

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypercorn.config import Config
 
+from triows import Proxy
 from triows._server.arrival import Addresses
-from triows._server.introduction import Introduction
+from triows._server.introduction import Introduction, Introductions
+from triows._server.listening import Listener
 
 pytestmark = pytest.mark.real_socket
 
@@ -115,3 +118,34 @@ def test_nothing_happens_if_there_is_nothing_to_read_after_all(connection):
     connection.introduction.on_turn()
     connection.introduction.on_hangup()
     assert connection.results == []
+
+
+# Which connections have one
+
+
+@pytest.fixture
+def listener(connection) -> Listener:
+    return Listener(connection.socket, secure=False)
+
+
+def expected(listener: Listener, proxy: Proxy | None, ends: Addresses = ENDS) -> Any:
+    introductions = Introductions(proxy, [listener], Config(), None)
+    return introductions.expected(listener, listener.socket, ends)
+
+
+def test_a_proxy_that_is_trusted_introduces_its_clients(listener):
+    proxy = Proxy(trusted=["10.0.0.0/8"], protocol=True)
+    assert isinstance(expected(listener, proxy), Introduction)
+
+
+@pytest.mark.parametrize("proxy", [None, Proxy(headers="forwarded")])
+def test_other_listeners_serve_everybody(listener, proxy):
+    assert expected(listener, proxy) is None
+
+
+def test_nobody_else_may_introduce_clients(listener, caplog):
+    with pytest.raises(OSError):  # noqa: PT011 - it is never shown
+        expected(listener, Proxy(protocol=True))
+    assert caplog.messages == [
+        "10.0.0.9:1 closed (it isn't one of the proxies that may introduce clients)"
+    ]

@@ -45,17 +45,17 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def test_the_configuration_of_the_command_line_has_what_was_asked_for():
-    config = configuration(["127.0.0.1:1", "[::1]:2"], "cert.pem", "key.pem")
+    config = configuration(bind=["127.0.0.1:1", "[::1]:2"], certfile="cert.pem", keyfile="key.pem")
     assert config.bind == ["127.0.0.1:1", "[::1]:2"]
     assert (config.certfile, config.keyfile, config.ssl_enabled) == ("cert.pem", "key.pem", True)
 
 
 def test_without_a_certificate_there_is_no_tls():
-    assert not configuration(["127.0.0.1:1"], None, None).ssl_enabled
+    assert not configuration(bind=["127.0.0.1:1"]).ssl_enabled
 
 
 def test_what_hypercorn_logs_goes_where_everything_goes_but_its_greeting():
-    errorlog = configuration(["127.0.0.1:1"], None, None).errorlog
+    errorlog = configuration(bind=["127.0.0.1:1"]).errorlog
     assert errorlog is logging.getLogger("hypercorn")
     assert not errorlog.isEnabledFor(logging.INFO)
     assert errorlog.isEnabledFor(logging.WARNING)

@@ -15,6 +15,7 @@ from tests.server.clients import Closed, open_trio_websocket
 from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
 from tests.server.harness.versions import Versions
 from tests.server.test_run import run_failing
+from triows._server.config import free_port
 from triows._server.workers import LAST_DELAY, RAN_WELL, Backoff, supervise
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def test_an_application_that_is_not_there_ends_several_workers_with_2():
 
 
 def test_a_worker_that_the_system_does_not_start_is_logged(caplog):
-    code = supervise(lambda numbers: ["/nowhere/python"], "it", workers=2, bind=["127.0.0.1:0"])
+    code = supervise(lambda numbers: ["/nowhere/python"], "it", free_port(), workers=2)
     assert code == 1
     assert "a worker can't be started" in caplog.text
 

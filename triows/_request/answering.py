@@ -134,10 +134,14 @@ class AnsweringLine(RequestLine):
 
     async def wait_delivered(self) -> None:
         """Wait until the server has taken the whole response, and run what comes after it."""
-        with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
-            if self._rest is not None:
+        if self._rest is not None:
+            # All is done, so the client should learn of it, even if that was done at the last
+            # moment of a shutdown.
+            at_least = trio.current_time() + self._timeouts.close
+            with trio.CancelScope(deadline=max(self._deliver_by, at_least)) as self._delivering:
                 rest, self._rest = self._rest, None
                 with suppress(*DISCONNECTS):
                     await rest
+        with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
             if self.after is not None:
                 await self.after()

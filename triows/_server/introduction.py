@@ -10,13 +10,19 @@ from triows._transports.reactor import Readable
 
 from .arrival import Addresses
 from .log_lines import log_closed
+from .proxy import Trusted, introducing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from hypercorn.config import Config
 
     from triows._transports.reactor import Reactor
 
-__all__ = ["Introduction"]
+    from .listening import Listener
+    from .proxy import Proxy
+
+__all__ = ["Introduction", "Introductions"]
 
 
 class Introduction(Readable):
@@ -94,3 +100,42 @@ class Introduction(Readable):
     def on_hangup(self) -> None: ...
 
     def on_turn(self) -> None: ...
+
+
+class Introductions:
+    """
+    Knows which connections begin with a header of the PROXY protocol.
+
+    Args:
+        proxy: The proxies in front of the server.
+        listeners: The server's.
+        config: Hypercorn's configuration.
+        reactor: Reads for the connections.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy | None,
+        listeners: Sequence[Listener],
+        config: Config,
+        reactor: Reactor,
+    ) -> None:
+        self._trusted = None if proxy is None else Trusted.of(proxy.trusted)
+        self._listeners = introducing(proxy, listeners, config)
+        self._reactor = reactor
+
+    def expected(
+        self, listener: Listener, sock: socket.socket, ends: Addresses
+    ) -> Introduction | None:
+        """
+        Return what reads the header, or ``None`` if the connection has none.
+
+        Raises:
+            OSError: The peer isn't one of the proxies.
+        """
+        if self._trusted is None or listener not in self._listeners:
+            return None
+        if not self._trusted.covers(ends.client):
+            log_closed(ends, "it isn't one of the proxies that may introduce clients")
+            raise ConnectionRefusedError
+        return Introduction(sock, self._reactor, ends)

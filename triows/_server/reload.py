@@ -17,12 +17,14 @@ import trio
 import watchfiles
 
 from .budget import AIR, INTERRUPT_GRACE
-from .interrupts import SIGNALLED
-from .listening import configuration, listening
+from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
+from .listening import listening
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
+
+    from hypercorn.config import Config
 
     from .listening import Listener
     from .worker import Command
@@ -41,10 +43,8 @@ class _ApplicationFilter(watchfiles.PythonFilter):
 def run_again(
     command: Command,
     name: str,
+    config: Config,
     *,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -56,20 +56,18 @@ def run_again(
     Args:
         command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
+        config: Hypercorn's configuration.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
-        The exit code: 0 after SIGINT or SIGTERM, 128 + n if a second signal n was needed.
+        The exit code: 0 after a signal that ends it, 128 + n if a second signal n was needed.
 
     Raises:
         OSError: An address can't be bound.
     """
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    with listening(configuration(bind, certfile, keyfile)) as addresses:
+    with listening(config) as addresses:
         return trio.run(Reloader(command, name, addresses, tree_signal).run)
 
 
@@ -96,6 +94,8 @@ class Reloader:
         self._addresses = addresses
         self._tree_signal = tree_signal
         self._worker: Worker | None = None
+        self._hangup = Hangup.of_this_process()
+        self._echoes = Echoes()
         self._code = 0
         self._stop = trio.Event()
         self._hurry = trio.Event()
@@ -105,7 +105,9 @@ class Reloader:
         """Serve until a signal ends it, and return the exit code."""
         urls = ", ".join(one.url for one in self._addresses)
         others = () if self._tree_signal is None else (self._tree_signal,)
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *others) as signals:
+        if self._hangup is not Hangup.IGNORED:
+            others = (*others, SIGHUP)
+        with trio.open_signal_receiver(*SIGNALS, *others) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take, signals)
                 logger.info("serving %s on %s, reloading after each change", self._name, urls)
@@ -119,13 +121,18 @@ class Reloader:
             if number == self._tree_signal:
                 if self._worker is not None:
                     self._worker.pass_on(number)
-                continue
-            if self._stop.is_set():
-                self._code = SIGNALLED + number
-                self._hurry.set()
-            else:
-                self._stopped_at = trio.current_time()
-            self._stop.set()
+            elif number == SIGHUP and self._hangup is Hangup.RELOADS:
+                logger.info("SIGHUP has no effect: a change of a file starts the process again")
+            elif not self._echoes.is_echo(number, trio.current_time()):
+                self._end_all(number)
+
+    def _end_all(self, number: int) -> None:
+        if self._stop.is_set():
+            self._code = SIGNALLED + number
+            self._hurry.set()
+        else:
+            self._stopped_at = trio.current_time()
+        self._stop.set()
 
     async def _serve(self) -> None:
         changes = watchfiles.awatch(
@@ -142,6 +149,8 @@ class Reloader:
                         self._command, [one.socket for one in self._addresses]
                     )
                     nursery.start_soon(self._report, worker)
+            for one in self._addresses:
+                one.socket.close()
             await self._end(worker)
 
     async def _report(self, worker: Worker) -> None:
@@ -164,7 +173,7 @@ class Reloader:
                 hurry.set()
 
             nursery.start_soon(lose_patience)
-            await worker.end(hurry, signal.SIGINT)
+            await worker.end(hurry, signal.SIGINT, others=not self._stop.is_set())
             nursery.cancel_scope.cancel()
 
 

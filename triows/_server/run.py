@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
+from attrs import evolve
 
 from triows._counted import counted
 from triows._errors import is_a, leaves, only, unwrapped
@@ -18,19 +19,17 @@ from triows._inspection.signals import print_on_signal
 from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
-from .interrupts import SIGNALLED
-from .listening import configuration
+from .interrupts import SIGHUP, SIGNALLED, Hangup
 from .serve import serve_until
 from .signals import SignalWatch
 from .tls import CertificateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hypercorn.config import Config
 
     from triows._app import Triows
 
+    from .drain import Drain
     from .lifeline import Inherited
     from .proxy import Proxy
     from .server import Server
@@ -46,28 +45,27 @@ PROGRESS = 5.0
 def run(
     app: Triows,
     name: str,
+    config: Config,
     *,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
+    drain: Drain,
     inherited: Inherited | None = None,
     proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve until SIGINT or SIGTERM. Drain on the first signal, and stop at once on a second.
+    Serve until a signal ends it. Drain on the first signal, and stop at once on a second.
 
-    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM they have all of their
-    ``shutdown_grace``. :class:`.SignalWatch` ends a process that takes longer than announced.
+    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM and SIGQUIT, and when the
+    terminal is closed, they have all of their ``shutdown_grace``. :class:`.SignalWatch` ends a
+    process that takes longer than announced.
 
     Args:
         app: The application.
         name: What the log calls it.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
+        config: Hypercorn's configuration.
+        drain: What a shutdown does with newcomers and with idle connections.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
-            and not from *bind*. It also drains when the parent is gone.
+            and not from ``config.bind``. It also drains when the parent is gone.
         proxy: The proxies in front of the server.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
@@ -79,9 +77,8 @@ def run(
         CertificateError: The certificate or its key can't be used.
         ApplicationError: The application raised something.
     """
-    config = configuration(bind, certfile, keyfile)
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, proxy, tree_signal)
+        return trio.run(_serve_observed, app, config, name, inherited, tree_signal, drain, proxy)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -95,11 +92,12 @@ async def _serve_observed(
     config: Config,
     name: str,
     inherited: Inherited | None,
-    proxy: Proxy | None,
     tree_signal: int | None,
+    drain: Drain,
+    proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited, proxy)
+    process = _Process(app, inherited, drain, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
@@ -135,15 +133,26 @@ class _Process:
     Args:
         app: The application.
         inherited: For a worker.
-        proxy: The proxies in front of the server.
+        drain: As in :func:`run`.
+        proxy: As in :func:`run`.
     """
 
-    def __init__(self, app: Triows, inherited: Inherited | None, proxy: Proxy | None) -> None:
+    def __init__(
+        self, app: Triows, inherited: Inherited | None, drain: Drain, proxy: Proxy | None
+    ) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
-        self.signals = SignalWatch(Budget.of(app), Remains(app), self._end, lifeline)
+        self.signals = SignalWatch(
+            Budget.of(app, drain),
+            Remains(app),
+            self._end,
+            self._reload,
+            Hangup.of_this_process(),
+            lifeline,
+        )
         self._app = app
         self._inherited = inherited
+        self._drain = drain
         self._proxy = proxy
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
@@ -172,22 +181,33 @@ class _Process:
         return "failed at its shutdown" if self._stopping else "failed while it was served"
 
     async def _serve(self, config: Config, name: str) -> None:
-        sockets = None if self._inherited is None else self._inherited.sockets
+        sockets = others = None
+        if self._inherited is not None:
+            sockets, others = self._inherited.sockets, self._inherited.lifeline.others_go_on
         # This outlives the server, because the application's resources exit after it.
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, sockets=sockets, proxy=self._proxy)
+                serve = partial(
+                    serve_until,
+                    ending,
+                    self._drain,
+                    sockets=sockets,
+                    others=others,
+                    proxy=self._proxy,
+                )
                 urls = await nursery.start(serve, self._app, config)
-                self.signals.note_started(Budget.of(self._app))
+                self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
                     logger.info("serving %s on %s", name, ", ".join(urls))
                 else:
-                    self._inherited.lifeline.ready(Budget.of(self._app))
+                    self._inherited.lifeline.ready(Budget.of(self._app, self._drain))
             beside.cancel_scope.cancel()
 
     def _end(self, number: int, at_once: bool) -> None:
         """React to a signal, in the event loop."""
+        if number == SIGHUP:
+            logger.info("the terminal was closed")
         if not self._stop.is_set():
             self._stopped_by, self._stopped_at = number, trio.current_time()
         elif at_once:
@@ -197,27 +217,38 @@ class _Process:
             what = "ending at once" if self.signals.started else "ending the start-up"
             start = starting(self._app)
             waits = "" if start is None else f": {start}"
-            logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
+            logger.info("%s, %s%s", what, at_most(Budget.of(self._app, self._drain).at_once), waits)
             self._scope.cancel()
+
+    def _reload(self) -> None:
+        """React to a signal that asks for files to be read again, in the event loop."""
+        logger.info("SIGHUP has no effect: there is no certificate to read again")
 
     async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
         await self._stop.wait()
         self._stopping = True
-        if not server.connections:
+        if self._inherited is not None:
+            await self._inherited.lifeline.wait_told()
+        drain, grace = self._drain, math.inf
+        if self._stopped_by == signal.SIGINT:
+            drain, grace = evolve(drain, delay=0, idle=0), INTERRUPT_GRACE
+        drain = evolve(drain, delay=server.delay(drain))
+        if not (server.connections or drain.delay):
             # Accept none, so that the end has less to wait for.
-            await server.stop_accepting()
-        budget = Budget.of(self._app)
-        if server.connections:
+            await server.stop_accepting(drain)
+        budget = Budget.of(self._app, drain)
+        if server.connections or drain.delay:
             seconds = budget.after(self._stopped_by)
-            message = "shutting down, %s: closing %s"
-            logger.info(message, at_most(seconds), counted(server.connections, "connection"))
+            message = "shutting down, %s: %sclosing %s"
+            before = f"listening for {drain.delay:g} s more, then " if drain.delay else ""
+            closing = counted(server.connections, "connection")
+            logger.info(message, at_most(seconds), before, closing)
         else:
             self.signals.end_within(budget.idle)
             logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
-        grace = INTERRUPT_GRACE if self._stopped_by == signal.SIGINT else math.inf
         beside.start_soon(self._report_progress, server)
-        await server.shut_down(refusing=self._inherited is None, grace=grace)
+        await server.shut_down(drain, grace=grace)
 
     async def _report_progress(self, server: Server) -> None:
         """Log what is left from time to time, until all has ended."""
@@ -228,6 +259,8 @@ class _Process:
 
     def _doing(self, server: Server) -> str:
         """Say what the shutdown waits for."""
+        if self._app.is_running and not self._app._exchanges.draining and server.is_listening:
+            return "listening"
         if server.connections:
             return f"closing {counted(server.connections, 'connection')}"
         exiting = self._app._resources.exiting

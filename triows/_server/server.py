@@ -23,18 +23,18 @@ from triows._transports.tls import TLS, TLSWire
 from triows._transports.turn import current_turn
 from triows._transports.wire import PlainWire
 
-from .accepting import accept_from, prepare
+from .accepting import accept_from, accept_rest, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection
 from .forwarding import forwarding
 from .guarded import GuardedTasks
-from .introduction import Introduction
+from .introduction import Introductions
 from .jobs import Jobs
-from .log_lines import log_closed
+from .listening import Heir
+from .newcomers import QUIET, turn_away
 from .own_headers import OwnHeaders
 from .pool import Pool
-from .proxy import Trusted, introducing
 from .scopes import ScopeSettings
 from .services import HTTPServices
 from .trimmer import Trimmer
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
+    from .drain import Drain
     from .listening import Listener
     from .proxy import Proxy
 
@@ -101,9 +102,7 @@ class Server:
         self._config = config
         self._listeners = listeners
         self._tls = None if tls is None else TLS(tls)
-        # Who may introduce clients, and at which listeners they have to.
-        self._introducers = None if proxy is None else Trusted.of(proxy.trusted)
-        self._introducing = introducing(proxy, listeners, config)
+        self._introductions = Introductions(proxy, listeners, config, reactor)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}
@@ -121,6 +120,9 @@ class Server:
         self._room: trio.Event | None = None
         self._listening = trio.CancelScope()
         self._has_stopped_listening = trio.Event()
+        # The listeners whose queues are emptied before they are closed.
+        self._turned_away: list[Listener] = []
+        self._is_ending = False
         self._reactor = reactor
         self._pinger = pinger
         self._trimmer = trimmer
@@ -177,9 +179,16 @@ class Server:
                         nursery.start_soon(accept_from, one.socket, start, self._full)
                     await trio.sleep_forever()
         finally:
+            for one in self._turned_away:
+                accept_rest(one.socket, partial(self._start_accepted, one), self._full)
             for one in self._listeners:
                 one.socket.close()
             self._has_stopped_listening.set()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it takes new connections."""
+        return not self._has_stopped_listening.is_set()
 
     async def wait_ended(self) -> None:
         """Wait until :meth:`shut_down` was called and all connections have ended."""
@@ -194,16 +203,56 @@ class Server:
         """How many connections there are, of any kind."""
         return len(self._connections)
 
-    async def stop_accepting(self) -> None:
-        """Close the listeners, and answer clients that were accepted a moment ago."""
+    async def stop_accepting(self, drain: Drain) -> None:
+        """
+        Begin the end: take no newcomers any more, and answer those that came a moment ago.
+
+        From the first moment on, the application isn't ready, and each response on a connection
+        is the last one. After the delay, the listeners are closed. A second call has no effect.
+
+        Args:
+            drain: How long the delay is.
+        """
+        await self._begin_to_end(drain)
         await self._stop_listening()
-        await self._answer_silent()
+
+    async def _begin_to_end(self, drain: Drain) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._app._note_ending()
+        for connection in self._connections:
+            connection.answer_last()
+        await trio.sleep(self.delay(drain))
+
+    def delay(self, drain: Drain) -> float:
+        """Return for how many seconds it goes on when an end has begun."""
+        # If other processes take the newcomers, nobody has to notice that this one ends.
+        return 0.0 if Heir.OTHERS in self._heirs() else drain.delay
+
+    def _heirs(self) -> list[Heir]:
+        return [one.heir() for one in self._listeners]
 
     async def _stop_listening(self) -> None:
+        """Close the listeners, and serve whoever is in their queues, because nobody else will."""
+        if not self.is_listening:
+            return
+        answer_until = trio.current_time() + LINGER
+        ours = [one for one in self._listeners if one.heir() is Heir.NOBODY]
+        for one in ours:
+            turn_away(one.socket, one.file)
+        if ours:
+            await trio.sleep(QUIET)
+        self._turned_away = ours
         self._listening.cancel()
         await self._has_stopped_listening.wait()
+        with trio.move_on_at(answer_until):
+            while self._silent:
+                if self._asked is None:
+                    self._asked = trio.Event()
+                await self._asked.wait()
 
-    async def shut_down(self, *, refusing: bool, grace: float = math.inf) -> None:
+    async def shut_down(self, drain: Drain, *, grace: float = math.inf) -> None:
         """
         End all connections in order and in time. Then :meth:`wait_ended` returns.
 
@@ -211,16 +260,16 @@ class Server:
         ``graceful_timeout`` is for what is left of plain HTTP after that.
 
         Args:
-            refusing: Whether to go on accepting connections meanwhile, to tell WebSocket clients
-                to come back later (503). If not, other processes that listen on the same sockets
-                get these connections.
+            drain: What happens to newcomers and to idle connections.
             grace: How many seconds handlers and requests get, if the settings allow more.
         """
-        if not refusing:
-            await self.stop_accepting()
+        if drain.listen and all(one is Heir.NOBODY for one in self._heirs()):
+            await self._begin_to_end(drain)
+        else:
+            await self.stop_accepting(drain)
         started = trio.current_time()
         # What the application knows as an exchange has the grace that drain() gives it.
-        self._end_idle(math.inf)
+        self._end_idle(drain.idle)
         async with trio.open_nursery() as nursery:
             # There are our own connections behind middleware, too. drain() ends those.
             ours = {exchange.lifetime.tasks for exchange in live(self._app)}
@@ -228,11 +277,15 @@ class Server:
                 if bridge.opened_in not in ours:
                     nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
             await self._app.drain(grace=grace)
+        with trio.move_on_at(started + self._app.drain_seconds(grace)):
+            await self._wait_idle_ended(started + drain.idle)
+            await self._app._wait_empty()
         await self._stop_listening()
         # What is left are requests that middleware answers by itself, and responses that clients
         # have not taken.
         http_deadline = started + min(self._config.graceful_timeout, grace)
-        self._end_idle(http_deadline)
+        self._end_idle(0)
+        self._jobs.end_at(http_deadline)
         # And WebSockets of mounted applications that aren't ours, which were told to end.
         last = max(http_deadline, started + min(self._app.timeouts.shutdown_grace, grace))
         self._tasks.end_at(last)
@@ -247,20 +300,22 @@ class Server:
             alive(self._app, self._tasks.live),
         )
 
-    def _end_idle(self, deadline: float) -> None:
-        """End connections without a request now, and other requests at the deadline."""
+    def _end_idle(self, seconds: float) -> None:
+        """End connections without a request after so many seconds."""
         for connection in tuple(self._connections):
-            connection.shut_down()
-        if deadline < math.inf:
-            self._jobs.end_at(deadline)
+            connection.shut_down(seconds)
 
-    async def _answer_silent(self) -> None:
-        """Serve connections that were accepted a moment ago, because nobody else will."""
-        with trio.move_on_after(LINGER):
-            while self._silent:
-                if self._asked is None:
-                    self._asked = trio.Event()
-                await self._asked.wait()
+    async def _wait_idle_ended(self, deadline: float) -> None:
+        """Wait until no connection waits for a request any more, until the deadline at most."""
+        with trio.move_on_at(deadline):
+            while any(connection.waits for connection in self._connections):
+                await self._wait_change()
+
+    async def _wait_change(self) -> None:
+        """Wait until a connection has ended."""
+        if self._room is None:
+            self._room = trio.Event()
+        await self._room.wait()
 
     def _note_asked(self, connection: HTTPConnection) -> None:
         if connection in self._silent:
@@ -304,9 +359,7 @@ class Server:
         context.run(self._start, opening, close, context)
 
     def _start_accepted(self, listener: Listener, sock: socket.socket) -> None:
-        introduces = listener in self._introducing
-        arrival = partial(self._arrival, sock, secure=listener.secure, introduces=introduces)
-        self.start(arrival, sock.close)
+        self.start(partial(self._arrival, listener, sock), sock.close)
 
     def _start(
         self, opening: Callable[[], Arrival], close: Callable[[], object], context: Context
@@ -321,6 +374,8 @@ class Server:
         connection.on_over = partial(self._note_over, connection, close)
         self._connections[connection] = None
         self._silent.add(connection)
+        if self._is_ending:
+            connection.answer_last()
         connection.start(arrival.preface)
 
     def _note_over(self, connection: HTTPConnection, close: Callable[[], object]) -> None:
@@ -331,30 +386,17 @@ class Server:
             self._room.set()
             self._room = None
 
-    def _arrival(self, sock: socket.socket, *, secure: bool, introduces: bool) -> Arrival:
+    def _arrival(self, listener: Listener, sock: socket.socket) -> Arrival:
         addresses = Addresses(
             parse_socket_addr(sock.family, sock.getpeername()),
             parse_socket_addr(sock.family, sock.getsockname()),
-            secure,
+            listener.secure,
         )
-        introduction = self._introduction(sock, addresses) if introduces else None
-        if not secure:
-            return Arrival(PlainWire(sock, self._reactor), addresses, introduction)
+        preface = self._introductions.expected(listener, sock, addresses)
+        if not listener.secure:
+            return Arrival(PlainWire(sock, self._reactor), addresses, preface)
         assert self._tls is not None
-        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses, introduction)
-
-    def _introduction(self, sock: socket.socket, ends: Addresses) -> Introduction:
-        """
-        Make what reads the header of a proxy.
-
-        Raises:
-            OSError: The peer isn't one of the proxies.
-        """
-        assert self._introducers is not None
-        if not self._introducers.covers(ends.client):
-            log_closed(ends, "it isn't one of the proxies that may introduce clients")
-            raise ConnectionRefusedError
-        return Introduction(sock, self._reactor, ends)
+        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses, preface)
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
@@ -367,15 +409,14 @@ class Server:
     async def wait_closed(self) -> None:
         """Wait until no connection is left. From then on none may come, and no task waits."""
         while self._connections:
-            if self._room is None:
-                self._room = trio.Event()
-            await self._room.wait()
+            await self._wait_change()
         self._has_ended = True
         self._pool.close()
 
     def close_idle(self) -> None:
         """Close what nothing is running for, because the server was cancelled. None may come."""
         self._has_ended = True
+        self._app._note_ending()
         for connection in tuple(self._connections):
             connection.close_idle()
 

@@ -66,6 +66,10 @@ class HTTPServices:
     idle_timeout: float = field(init=False)
     head_timeout: float = field(init=False)
 
+    def body_timeout(self, wanted: float | None) -> float:
+        """Return for how many seconds a client may send nothing of a body, as its route wants."""
+        return min(self.timeouts.receive if wanted is None else wanted, self.read_timeout)
+
     @now.default
     def _now(self) -> Callable[[], float]:
         return trio.lowlevel.current_clock().current_time

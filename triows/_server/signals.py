@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from .budget import at_most
-from .interrupts import SIGNALLED, SIGNALS
+from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
+from .lifeline import LAST, REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,17 +64,23 @@ HOUR = 3600.0
 
 class SignalWatch:
     """
-    Takes SIGINT and SIGTERM, and makes sure that the process then ends in time.
+    Takes the signals that end a process, and makes sure that it then ends in time.
 
     The first signal gives the process the time of a graceful end. A signal during the start-up,
     and each signal after the first, gives it the time to end at once. If the event loop does not
     notice such a signal within a second, the process ends right then. In all these cases the
     process exits with 128 + n for the last signal n, without any cleanup.
 
+    A worker may get each signal twice: from its parent, and from a supervisor that signals all
+    processes of a service, as systemd does. So only the parent can tell it to end at once, and
+    does so by the lifeline.
+
     Args:
         budget: How long the process may take.
         remains: Says what still runs if that takes longer.
         on_signal: Called in the event loop with the signal's number, and whether to end at once.
+        on_reload: Called in the event loop when SIGHUP asks the process to read its files again.
+        hangup: What SIGHUP means. A worker leaves it to its parent.
         lifeline: For a worker: the end of its parent counts as a SIGTERM.
     """
 
@@ -82,9 +89,16 @@ class SignalWatch:
         budget: Budget,
         remains: Remains,
         on_signal: Callable[[int, bool], None],
+        on_reload: Callable[[], None],
+        hangup: Hangup,
         lifeline: Lifeline | None = None,
     ) -> None:
         self._started = False
+        hears_hangup = lifeline is None and hangup is not Hangup.IGNORED
+        self._taken = (*SIGNALS, SIGHUP) if hears_hangup else SIGNALS
+        self._ending = self._taken if hangup is Hangup.ENDS else SIGNALS
+        self._echoes = Echoes()
+        self._on_reload = on_reload
         self._budget = budget
         self._remains = remains
         self._on_signal = on_signal
@@ -108,7 +122,7 @@ class SignalWatch:
         """
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: signal.getsignal(number) for number in self._taken}
         # Trio has a socket for its own wake-ups. Instead of that, the thread wakes Trio up.
         trios = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
@@ -117,7 +131,7 @@ class SignalWatch:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
             signal.set_wakeup_fd(fd)
 
-        for number in SIGNALS:
+        for number in self._taken:
             signal.signal(number, self._note)
         threading.Thread(target=self._watch, name="triows signals", daemon=True).start()
         _restore_in_forks.append(restore)
@@ -175,9 +189,8 @@ class SignalWatch:
             while True:
                 for key, _ in selector.select(self._timeout()):
                     if key.fileobj is self._lifeline:
-                        selector.unregister(self._lifeline)
-                        _log(logging.WARNING, "the process that started this worker is gone")
-                        self._take(signal.SIGTERM)
+                        if not self._obey(self._lifeline):
+                            selector.unregister(self._lifeline)
                     elif numbers := self._reader.recv(1000):
                         self._take_all(numbers)
                     else:
@@ -199,15 +212,35 @@ class SignalWatch:
             self._check_time()
             threading.Event().wait(self._timeout())
 
+    def _obey(self, lifeline: Lifeline) -> bool:
+        """Do what the parent wants. Return whether it can want anything else."""
+        numbers = lifeline.orders()
+        for number in numbers:
+            if number not in (LAST, REPLACED):
+                self._take(number, at_once=True)
+        if not numbers:
+            _log(logging.WARNING, "the process that started this worker is gone")
+            self._take_from_anybody(signal.SIGTERM)
+        return numbers != b""
+
     def _take_all(self, numbers: bytes) -> None:
         for number in numbers:
-            if number in SIGNALS:
-                self._take(number)
+            if number in self._ending:
+                if not self._echoes.is_echo(number, self._clock.current_time()):
+                    self._take_from_anybody(number)
+            elif number in self._taken:
+                self._call_soon(self._on_reload)
         # Other signals have handlers too. They run when the main thread wakes up.
         self._call_soon(lambda: None)
 
-    def _take(self, number: int) -> None:
-        at_once = self._signalled or not self._started
+    def _take_from_anybody(self, number: int) -> None:
+        """Take a signal, whoever has sent it."""
+        if self._lifeline is None:
+            self._take(number, at_once=self._signalled or not self._started)
+        elif not (self._signalled and self._started):  # a worker may get it twice
+            self._take(number, at_once=not self._started)
+
+    def _take(self, number: int, *, at_once: bool) -> None:
         self._signalled = True
         self._code = SIGNALLED + number
         self._limit(self._budget.at_once if at_once else self._budget.after(number))
@@ -331,7 +364,7 @@ _forking = threading.local()
 
 
 def _before_fork() -> None:
-    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*SIGNALS, SIGHUP))
 
 
 def _after_fork() -> None:

@@ -6,11 +6,13 @@ import logging
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import trio
 
 from .budget import AIR, Budget
+from .lifeline import LAST, REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,17 +98,21 @@ class Worker:
         if self.ready_at is not None:
             self._process.send_signal(signum)
 
-    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM) -> int:
+    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM, *, others: bool) -> int:
         """
         Tell it to end, wait until it has, and return what :meth:`wait` returns.
 
         It is killed if it has not ended within the time that it stated.
 
         Args:
-            hurry: When this is set, the worker is told a second time, so it ends at once.
+            hurry: When this is set, the worker is told to end at once.
             number: The first signal. SIGINT gives handlers less time than SIGTERM.
+            others: Whether other workers accept from the same sockets after its end. If not, it
+                closes them in order.
         """
         self.dismissed = True
+        with suppress(OSError):  # it has ended by now
+            await self._line.send(bytes([REPLACED if others else LAST]))
         if self.ready_at is None:
             number = signal.SIGTERM  # Python would show a traceback for SIGINT
         self._process.send_signal(number)
@@ -117,8 +123,7 @@ class Worker:
                 await hurry.wait()
                 nursery.cancel_scope.cancel()
         if hurry.is_set() and self._process.returncode is None:
-            # The system may merge two equal signals that follow one another.
-            self._process.send_signal(_other(number))
+            await self._hurry(number)
             seconds = self.budget.at_once
             with trio.move_on_after(seconds + AIR):
                 await self.wait()
@@ -130,13 +135,20 @@ class Worker:
         self.close()
         return code
 
+    async def _hurry(self, number: int) -> None:
+        """
+        Tell it to end at once, because of this signal.
+
+        It takes that from the line only, since others may send it signals, too. The signal makes
+        Python look at the line during C code that takes signals, such as a regular expression.
+        """
+        with suppress(OSError):  # it has just ended
+            await self._line.send(bytes([number]))
+        self._process.send_signal(number)
+
     def close(self) -> None:
         """Close the line. A worker that still runs then ends."""
         self._line.close()
-
-
-def _other(number: int) -> int:
-    return signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM
 
 
 def exit_in_words(code: int) -> str:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
-from .interrupts import SIGNALLED
-from .listening import configuration, listening
+from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
+from .listening import listening
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Sequence
+
+    from hypercorn.config import Config
 
     from .listening import Listener
     from .worker import Command
@@ -40,23 +42,22 @@ RAN_WELL = 30.0
 def supervise(
     command: Command,
     name: str,
+    config: Config,
     *,
     workers: int,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve with *workers* processes until SIGINT or SIGTERM. On SIGHUP, replace them one by one.
+    Serve with *workers* processes until a signal ends it.
+
+    If the process has no terminal, SIGHUP replaces the workers one by one. If it has one, SIGHUP
+    means that the terminal was closed, and ends it.
 
     Args:
         command: The command that runs a worker, given the descriptors that it inherits.
         name: What the log calls the application.
+        config: Hypercorn's configuration.
         workers: How many, at least one.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
@@ -66,7 +67,7 @@ def supervise(
     Raises:
         OSError: An address can't be bound.
     """
-    with listening(configuration(bind, certfile, keyfile)) as addresses:
+    with listening(config) as addresses:
         return trio.run(_supervise, command, name, addresses, workers, tree_signal)
 
 
@@ -77,10 +78,11 @@ async def _supervise(
     workers: int,
     tree_signal: int | None,
 ) -> int:
+    hangup = Hangup.of_this_process()
     others = () if tree_signal is None else (tree_signal,)
-    with trio.open_signal_receiver(
-        signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *others
-    ) as signals:
+    if hangup is not Hangup.IGNORED:
+        others = (*others, SIGHUP)
+    with trio.open_signal_receiver(*SIGNALS, *others) as signals:
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as endings:
                 with trio.CancelScope() as serving:
@@ -91,6 +93,7 @@ async def _supervise(
                             addresses,
                             workers,
                             tree_signal,
+                            hangup=hangup,
                             serving=serving,
                             keepers=keepers,
                             endings=endings,
@@ -142,6 +145,7 @@ class Supervisor:
         addresses: The listeners from which the workers accept.
         workers: How many workers there are.
         tree_signal: As in :func:`supervise`.
+        hangup: What SIGHUP means.
         serving: Around the serving. It is cancelled when the workers have to end.
         keepers: Runs what keeps the slots filled.
         endings: Runs the ends of workers.
@@ -155,6 +159,7 @@ class Supervisor:
         workers: int,
         tree_signal: int | None,
         *,
+        hangup: Hangup,
         serving: trio.CancelScope,
         keepers: trio.Nursery,
         endings: trio.Nursery,
@@ -164,6 +169,8 @@ class Supervisor:
         self._addresses = addresses
         self._slots = [Slot() for _ in range(workers)]
         self._tree_signal = tree_signal
+        self._hangup = hangup
+        self._echoes = Echoes()
         self._code = 0
         # Workers that nobody has told to end.
         self._live: set[Worker] = set()
@@ -179,7 +186,9 @@ class Supervisor:
         self._wanted = trio.Event()
 
     def dismiss_all(self) -> None:
-        """Tell all workers to end."""
+        """Tell all workers to end, and leave the listening sockets to them."""
+        for one in self._addresses:
+            one.socket.close()
         for worker in list(self._live):
             self._dismiss(worker)
 
@@ -196,25 +205,29 @@ class Supervisor:
     async def take(self, signals: AsyncIterable[int]) -> None:
         """Do what signals ask for."""
         async for number in signals:
-            if number == signal.SIGHUP:
+            if number == SIGHUP and self._hangup is Hangup.RELOADS:
                 # A worker that is being started now may run an older version.
                 self._wanted.set()
                 self._replacing.cancel()
-                continue
-            if number == self._tree_signal:
+            elif number == self._tree_signal:
                 for worker in self._live | self._dismissed:
                     worker.pass_on(number)
-                continue
-            if self._signal is None:
-                # Each of them says how long it may take, because it knows its connections.
-                logger.info("stopping the workers: %s", self._pids())
-                self._stopped_at = trio.current_time()
-            else:
-                logger.info("stopping the workers at once: %s", self._pids())
-                self._hurry.set()
-                self._code = SIGNALLED + number
-            self._signal = number
-            self._serving.cancel()
+            elif not self._echoes.is_echo(number, trio.current_time()):
+                self._stop(number)
+
+    def _stop(self, number: int) -> None:
+        if number == SIGHUP:
+            logger.info("the terminal was closed")
+        if self._signal is None:
+            # Each of them says how long it may take, because it knows its connections.
+            logger.info("stopping the workers: %s", self._pids())
+            self._stopped_at = trio.current_time()
+        else:
+            logger.info("stopping the workers at once: %s", self._pids())
+            self._hurry.set()
+            self._code = SIGNALLED + number
+        self._signal = number
+        self._serving.cancel()
 
     # Keeping the slots filled.
 
@@ -284,7 +297,7 @@ class Supervisor:
 
     async def _attempt(self, slot: Slot) -> None:
         async with slot.starting:
-            if slot.worker is not None:  # SIGHUP was faster
+            if slot.worker is not None:  # it was replaced meanwhile
                 return
             with trio.CancelScope() as slot.attempt:
                 worker = await self._started()
@@ -340,9 +353,9 @@ class Supervisor:
         self._endings.start_soon(self._end, worker)
 
     async def _end(self, worker: Worker) -> None:
-        # A worker that is replaced has all of its grace, and so has one that SIGTERM ends.
+        # Whatever else ends a worker, such as its replacement, it has all of its grace.
         number = signal.SIGINT if self._signal == signal.SIGINT else signal.SIGTERM
-        code = await worker.end(self._hurry, number)
+        code = await worker.end(self._hurry, number, others=self._signal is None)
         self._dismissed.discard(worker)
         # If the signal ended a worker that didn't handle signals yet, nothing was interrupted.
         graceful = code == 0 or (

@@ -15,7 +15,15 @@ from attrs import frozen
 
 from tests.server.harness.process import Output
 
-__all__ = ["FORWARDING", "INTRODUCING", "PROXIES", "Proxy", "ProxyProcess"]
+__all__ = [
+    "FORWARDING",
+    "HAPROXY_OPTIONS",
+    "INTRODUCING",
+    "NGINX_OPTIONS",
+    "PROXIES",
+    "Proxy",
+    "ProxyProcess",
+]
 
 # They tell which requests they understood, and how each ended: the answer of the server, or "-".
 
@@ -143,14 +151,19 @@ class Proxy:
         return None
 
 
+#: How a test starts them in the foreground.
+NGINX_OPTIONS = ("-c", "{file}", "-p", "{folder}")
+HAPROXY_OPTIONS = ("-db", "-f", "{file}")
+
+
 def _nginx(*, configuration: str = NGINX, buffering: str = "on", headers: str = "") -> Proxy:
     settings = {"buffering": buffering, "headers": headers, "modules": str(MODULES)}
-    return Proxy("nginx", ("-c", "{file}", "-p", "{folder}"), configuration, settings)
+    return Proxy("nginx", NGINX_OPTIONS, configuration, settings)
 
 
 def _haproxy(*, configuration: str = HAPROXY, accepting: str = "", sending: str = "") -> Proxy:
     settings = {"accepting": accepting, "sending": sending}
-    return Proxy("haproxy", ("-db", "-f", "{file}"), configuration, settings)
+    return Proxy("haproxy", HAPROXY_OPTIONS, configuration, settings)
 
 
 PROXIES = {

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from triows._cli import main
-from triows._server.options import _MEANT, _PREFIXES, command_meant, option_meant
+from triows._command.others import _MEANT, _PREFIXES, command_meant, option_meant
 
 NAMES = [name for names in _MEANT for name in names.split()]
 REMEDIES = [*_MEANT.values(), *_PREFIXES.values()]

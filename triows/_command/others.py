@@ -100,7 +100,7 @@ _MEANT = {
     ),
     "--log-config --log-file --logger-class --access-log --no-access-log --access-logfile "
     "--access-logformat --error-log --error-logfile --use-colors --no-use-colors": _LOGGING,
-    "--no-reload --no-debug --no-proxy-headers --no-factory": _OFF,
+    "--no-debug --no-factory": _OFF,
     "-D --daemon --daemonize": _PROCESS,
     "-d": f"{_PROCESS}. To debug, write `Triows(debug=True)` in the application",
     "-t --timeout --http-timeout --websocket-timeout --websocket_timeout "

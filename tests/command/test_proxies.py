@@ -1,0 +1,47 @@
+"""What the options say about proxies. How mistakes are said: tests/test_cli.py."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from triows import Proxy
+from triows._command.options import add_options, chosen
+from triows._command.proxies import proxy_of
+
+
+def meant(*options: str) -> Proxy | None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return proxy_of(chosen(parser.parse_args(options)))
+
+
+@pytest.mark.parametrize(
+    ("options", "proxy"),
+    [
+        ([], None),
+        (["--proxy-headers"], Proxy(headers="x-forwarded")),
+        (["--forwarded-header"], Proxy(headers="forwarded")),
+        (
+            ["--proxy-headers", "--forwarded-allow-ips", "10.0.0.1, 10.1.0.0/16,unix"],
+            Proxy(headers="x-forwarded", trusted=["10.0.0.1", "10.1.0.0/16", "unix"]),
+        ),
+        (
+            ["--proxy-headers", "--forwarded-allow-ips=*"],
+            Proxy(headers="x-forwarded", trusted=["*"]),
+        ),
+        (["--proxy-protocol", "all"], Proxy(protocol=True)),
+        (
+            ["--bind", "a:1", "--bind", "b:2", "--proxy-protocol", "b:2", "--forwarded-header"],
+            Proxy(protocol=["b:2"], headers="forwarded"),
+        ),
+    ],
+)
+def test_options_say_who_the_proxies_are(options, proxy):
+    assert meant(*options) == proxy
+
+
+def test_a_mistake_is_an_error_with_what_to_write():
+    with pytest.raises(ValueError, match="add one of them"):
+        meant("--forwarded-allow-ips", "10.0.0.1")
