@@ -12,24 +12,29 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from ._command.choosing import Chosen, UnusableCommand, choose
+from ._command.environment import read_environment, set_missing
+from ._command.file import UnusableFile
 from ._command.listing import table
-from ._command.options import add_options, chosen, settings_of
+from ._command.options import APPLICATION, add_options
 from ._command.others import command_meant, option_meant
 from ._command.proxies import proxy_of
 from ._log import logger
+from ._managers import contextmanager
 from ._printable import printable
 from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
-from ._server.listening import check_address, configuration
+from ._server.listening import configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
+from ._server.mistakes import check_config
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, NoReturn
 
     from ._app import Triows
@@ -41,10 +46,6 @@ __all__ = ["main"]
 # Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
 # argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
-
-
-class UnusableCommand(Exception):
-    """The command can't be carried out. The message is the one line that says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,10 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _COMMANDS[options.command](options)
     except (UnusableCommand, UnusableTarget) as exc:
         _say(exc)
-    except AddressError as exc:
-        _say(f"--bind: {exc}")
-    except CertificateError as exc:
-        _say(f"--{exc.setting}: {exc}")
     except SystemExit as exc:
         _say(_exit_of(options.app, exc))
         raise  # the exit code is the application's
@@ -121,9 +118,18 @@ def _show(what: Exception, error: BaseException) -> None:
     sys.stderr.write(users_traceback(error))
 
 
-def _loaded(target: str) -> Triows:
+def _loaded(target: str, values: Chosen | Mapping[str, Any]) -> Triows:
+    """
+    Import the application, after its environment is set.
+
+    Raises:
+        UnusableCommand: The file with the environment can't be used.
+    """
+    if values["env_file"] is not None:
+        with _naming("--env-file", UnusableFile):
+            set_missing(values["env_file"])
     with ending_whatever_runs():
-        return load(target)
+        return load(target, folder=values["app_dir"], factory=bool(values["factory"]))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -145,7 +151,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_options(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
-    routes = commands.add_parser("routes", help="list an application's routes")
+    routes = commands.add_parser(
+        "routes",
+        help="list an application's routes",
+        usage="triows routes [OPTIONS] MODULE:APP",
+        allow_abbrev=False,
+    )
+    add_options(routes, APPLICATION)
     for command in (serve, routes):
         command.add_argument(
             "app", metavar="MODULE:APP", help="the application, for example chat:app"
@@ -153,33 +165,60 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_certificate(config: Config) -> None:
+def _check(values: Chosen, config: Config) -> None:
     """
-    Refuse a certificate or a key that can't be used, before the application is imported.
+    Refuse what can't work, before the application is imported.
 
     Raises:
-        UnusableCommand: One of the two is missing.
-        CertificateError: One of them can't be used.
+        UnusableCommand: A value can't work. The message says why.
+        CertificateError: A certificate or a key can't be used.
     """
+    _check_processes(values)
     if (config.certfile is None) != (config.keyfile is None):
-        raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
+        there, missing = ("certfile", "keyfile")[:: -1 if config.certfile is None else 1]
+        names = f"{values.name_of(there)} and {values.name_of(missing)}"
+        raise UnusableCommand(f"{names} go together; one file may be both")
+    try:
+        check_config(config)
+    except ValueError as exc:
+        # Options alone can't lead to this.
+        raise UnusableCommand(f"{values.file}: {str(exc).replace('config.', '')}") from None
     tls_context(config, asks=False)
+    if values["accesslog"] not in (None, "-"):
+        _check_writable(values.name_of("accesslog"), values["accesslog"])
+    if values["env_file"] is not None:
+        with _naming(values.name_of("env_file"), UnusableFile):
+            read_environment(values["env_file"])
 
 
-def _check_processes(values: Mapping[str, Any]) -> None:
-    """
-    Refuse options about processes and signals that can't work.
-
-    Raises:
-        UnusableCommand: An option can't work. The message says why.
-    """
+def _check_processes(values: Chosen) -> None:
     several, reload = values["workers"] > 1, values["reload"]
     if several and reload:
-        raise UnusableCommand("--reload serves by one process: leave --workers out")
+        raise UnusableCommand(
+            f"{values.name_of('reload')} serves by one process: leave {values.name_of('workers')} "
+            "out"
+        )
     if os.name == "nt" and (several or reload):
         raise UnusableCommand("--workers and --reload need a system with Unix's signals")
     if values["tree_on_signal"] and not hasattr(signal, "SIGUSR1"):
         raise UnusableCommand("--tree-on-signal needs a system with SIGUSR1")
+
+
+def _check_writable(name: str, file: str) -> None:
+    try:
+        with open(file, "a"):
+            pass
+    except OSError as exc:
+        raise UnusableCommand(f"{name}: {file!r} can't be written: {exc.strerror}") from None
+
+
+@contextmanager
+def _naming(name: str, error: type[Exception]) -> Iterator[None]:
+    """Let an error name the option or the key that has to change."""
+    try:
+        yield
+    except error as exc:
+        raise UnusableCommand(f"{name}: {exc}") from None
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
@@ -190,41 +229,20 @@ def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
 
 
-def _check_addresses(addresses: Iterable[str]) -> None:
-    """
-    Refuse what isn't an address.
-
-    Raises:
-        UnusableCommand: It isn't one. The message says what to write instead.
-    """
-    for address in addresses:
-        try:
-            check_address(address)
-        except ValueError as exc:
-            raise UnusableCommand(f"--bind: {exc}") from None
-
-
-def _checked_proxy(values: Mapping[str, Any]) -> Proxy | None:
-    """
-    Make what the options say about proxies.
-
-    Raises:
-        UnusableCommand: It can't be used. The message says what to write instead.
-    """
-    try:
-        return proxy_of(values)
-    except ValueError as exc:
-        raise UnusableCommand(str(exc)) from None
-
-
 def _run(options: argparse.Namespace) -> int:
-    values = chosen(options)
-    config = configuration(**settings_of(values))
-    _check_addresses(config.bind)
-    _check_certificate(config)
-    _check_processes(values)
-    proxy = _checked_proxy(values)
-    _set_up_log(values)
+    values = choose(options)
+    config = configuration(**values.settings)
+    try:
+        _check(values, config)
+        proxy = proxy_of(values)
+        _set_up_log(values)
+        with _naming(values.name_of("bind"), AddressError):
+            return _serve(values, config, proxy, options)
+    except CertificateError as exc:
+        raise UnusableCommand(f"{values.name_of(exc.setting)}: {exc}") from None
+
+
+def _serve(values: Chosen, config: Config, proxy: Proxy | None, options: argparse.Namespace) -> int:
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
@@ -244,7 +262,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return serve(_loaded(options.app), inherited=given)
+        return serve(_loaded(options.app, values), inherited=given)
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if values["reload"]:
@@ -256,19 +274,19 @@ def _run(options: argparse.Namespace) -> int:
 
         workers = values["workers"]
         return supervise(command, options.app, config, workers=workers, tree_signal=tree_signal)
-    return serve(_loaded(options.app))
+    return serve(_loaded(options.app, values))
 
 
-def _set_up_log(values: Mapping[str, Any]) -> None:
+def _set_up_log(values: Chosen) -> None:
     process = " [%(process)d]" if values["workers"] > 1 else ""
     logging.basicConfig(
-        level=values["log_level"].upper(),
+        level=values["loglevel"].upper(),
         format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
     )
 
 
 def _routes(options: argparse.Namespace) -> int:
-    app = _loaded(options.app)
+    app = _loaded(options.app, vars(options))
     print("\n".join(table(app.routes, app.mounts)))
     return 0
 

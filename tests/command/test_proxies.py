@@ -7,14 +7,15 @@ import argparse
 import pytest
 
 from triows import Proxy
-from triows._command.options import add_options, chosen
+from triows._command.choosing import UnusableCommand, choose
+from triows._command.options import add_options
 from triows._command.proxies import proxy_of
 
 
 def meant(*options: str) -> Proxy | None:
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return proxy_of(chosen(parser.parse_args(options)))
+    return proxy_of(choose(parser.parse_args(options)))
 
 
 @pytest.mark.parametrize(
@@ -43,5 +44,14 @@ def test_options_say_who_the_proxies_are(options, proxy):
 
 
 def test_a_mistake_is_an_error_with_what_to_write():
-    with pytest.raises(ValueError, match="add one of them"):
+    with pytest.raises(UnusableCommand, match="add one of them"):
         meant("--forwarded-allow-ips", "10.0.0.1")
+
+
+def test_a_file_may_say_it_and_is_named_in_a_message(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text("proxy_headers = true\nforwarded_allow_ips = '10.0.0.1'\n")
+    assert meant("--config", str(file)) == Proxy(headers="x-forwarded", trusted=["10.0.0.1"])
+    file.write_text("proxy_protocol = 'all'\nforwarded_allow_ips = 'localhost'\n")
+    with pytest.raises(UnusableCommand, match=r"a\.toml: forwarded_allow_ips: 'localhost' can't"):
+        meant("--config", str(file))

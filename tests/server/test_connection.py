@@ -429,6 +429,17 @@ async def test_an_introduction_and_the_first_head_have_the_same_time(autojump_cl
     assert introduced.failures == []
 
 
+async def test_at_a_shutdown_nobody_is_blamed_for_saying_nothing(autojump_clock, site):
+    introduction = Introducing()
+    async with opened_engine(site) as engine:
+        wire = engine.connect(preface=introduction)
+        (connection,) = engine.open
+        connection.shut_down(idle=1)
+        await trio.sleep(LINGER + 0.1)
+        assert wire.end == "closed"
+    assert introduction.failures == []
+
+
 @pytest.fixture
 def reading() -> Any:
     return forwarding(Proxy(trusted=["*"], headers="x-forwarded"))

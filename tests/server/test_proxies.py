@@ -254,6 +254,30 @@ def test_a_proxy_introduces_its_client_before_tls(introducing, tmp_path, authori
     assert facts["url"] == "https://{}:{}/plain".format(*proxy.address)
 
 
+def asked_through(path: str, header: bytes) -> bytes:
+    """Ask at a Unix socket. Return the answer."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(path)
+        sock.sendall(header + b"GET /plain HTTP/1.0\r\nHost: a\r\n\r\n")
+        answer = b""
+        while part := sock.recv(2**16):
+            answer += part
+        return answer
+
+
+@pytest.mark.parametrize("processes", [(), ("--workers", "2")])
+def test_each_listener_expects_an_introduction_or_none(tmp_path, processes):
+    path = str(tmp_path / "app.sock")
+    options = ("--bind", f"unix:{path}", "--proxy-protocol", f"unix:{path}")
+    with ServerProcess(
+        TRIOWS, "forwarded:app", *options, "--forwarded-allow-ips", "unix", *processes
+    ) as server:
+        header = b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\n"
+        assert b'"client":"1.2.3.4"' in asked_through(path, header)
+        assert told_by(server.address)["client"] == CLIENT
+
+
 def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:
     """Send *data* from an address of this machine. Return the first byte of the answer."""
     with socket.create_connection(address, PATIENCE, source_address=(source, 0)) as sock:

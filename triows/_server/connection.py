@@ -603,7 +603,7 @@ class HTTPConnection:
 
     def _end_waiting(self) -> None:
         """Called when the deadline has passed."""
-        if self._preface is not None:
+        if self._preface is not None and not self._is_last:
             self._preface.fail("the PROXY header is missing, or comes too slowly")
         elif self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.

@@ -41,4 +41,4 @@ def log_refused(ends: Addresses, status: int, why: str) -> None:
 
 
 def _peer(ends: Addresses) -> str:
-    return peer_of({"client": ends.client})
+    return peer_of({"client": ends.client, "server": ends.server})
