@@ -118,7 +118,7 @@ def ends(log: pytest.LogCaptureFixture) -> list[str]:
     return [
         one.getMessage().partition("' ")[2].partition(" after ")[0]
         for one in log.records
-        if hasattr(one, "method")
+        if hasattr(one, "cause")
     ]
 
 

@@ -56,7 +56,7 @@ def ends(log: pytest.LogCaptureFixture) -> list[str]:
     return [
         one.getMessage().partition("' ")[2].partition(" after ")[0]
         for one in log.records
-        if hasattr(one, "method")
+        if hasattr(one, "cause")
     ]
 
 
@@ -542,7 +542,7 @@ async def test_requests_to_a_mounted_triows_are_its_own_exchanges_and_logged_onc
         assert (app._exchanges.requests, inner._exchanges.requests) == (0, 1)
         assert [one.route for one in tree(app).requests] == ["/in/files"]
         nursery.cancel_scope.cancel()
-    assert len([one for one in log.records if hasattr(one, "method")]) == 1
+    assert len([one for one in log.records if hasattr(one, "cause")]) == 1
 
 
 async def test_a_cancelled_request_is_cancelled_at_once_and_left_open(autojump_clock, log):
@@ -622,7 +622,7 @@ async def test_the_line_tells_the_request_as_it_came(log, change):
 
     async with open_app(mounting(changing)) as client:
         assert (await client.get("/files/a")).text == "end"
-    (line,) = (one.getMessage() for one in log.records if hasattr(one, "method"))
+    (line,) = (one.getMessage() for one in log.records if hasattr(one, "cause"))
     assert " GET '/files/a' answered 200 after " in line
     assert not line.startswith("?")
 

@@ -224,14 +224,10 @@ def test_an_address_for_quic_is_refused():
         pass
 
 
-@pytest.mark.parametrize(
-    ("address", "told"),
-    [
-        ("127.0.0.1:80", "permission denied; ports below 1024 usually need a privileged user"),
-        ("unix:/run/app.sock", "permission denied to create '/run/app.sock'"),
-    ],
-)
-def test_an_address_that_needs_more_rights_says_so(monkeypatch, address, told):
+def test_an_address_that_needs_more_rights_says_so(monkeypatch):
+    address = "127.0.0.1:80"
+    told = "permission denied; ports below 1024 usually need a privileged user"
+
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from triows._exchange.log_lines import log_refusal
 from triows._log import logger
-from triows._reply import respond, try_later
+from triows._reply import try_later
 from triows.exceptions import ClientDisconnect
 
 from .exchange import RequestExchange
-from .guard import CUT, cut_response, open_request
-from .log_lines import log_end
+from .guard import CUT, cut_response, note_line, open_request
+from .log_lines import answer, log_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -85,11 +84,7 @@ class ServedRequests(ABC):
         """
         exchanges = self.exchanges
         if exchanges.draining and exchanges.grace_left(self.settings.timeouts) <= 0:
-            refusal = try_later("the server is shutting down")
-            try:
-                await respond(send, refusal)
-            finally:  # the client may have left
-                log_refusal(scope, refusal.status, self.path, refusal.why)
+            await answer(scope, send, try_later("the server is shutting down"), self.path)
             return
         transport, is_within = open_request(scope, receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
@@ -121,6 +116,8 @@ class ServedRequests(ABC):
             error = None  # its traceback refers to this frame
             exchange.note_over()
             exchanges.discard(exchange)
+            if is_within:
+                note_line()
             if logger.isEnabledFor(logging.INFO):
                 log_end(exchange)
         # Otherwise a middleware would take the response for complete, and end it properly, or would

@@ -11,17 +11,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from triows._protocol.handshake import MOST_SHOWN
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
-from triows._request.transport import INCOMPLETE, nobody
+from triows._request.transport import nobody
 from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
-from .log_lines import log_cut, log_refused
+from .log_lines import log_closed, log_cut, log_refused
 from .output import Output
 from .request import StreamRequest
 
@@ -254,7 +255,7 @@ class HTTPConnection:
             try:
                 head = self._reader.receive_request(data)
             except BadRequest as exc:
-                self._refuse(exc.status, exc.detail)
+                self._refuse(exc)
             else:
                 self._begin(head)
         elif self._websocket is not None:
@@ -323,7 +324,7 @@ class HTTPConnection:
         try:
             head = self._reader.next_request()
         except BadRequest as exc:
-            self._refuse(exc.status, exc.detail)
+            self._refuse(exc)
         else:
             self._begin(head)
 
@@ -336,7 +337,16 @@ class HTTPConnection:
         if services.forwarding is not None:
             self.addresses = services.forwarding.read(head, self._ends)
         if services.serves is not None and not services.serves(head):
-            self._refuse(404, "this server is not here", head)
+            why = f"its host isn't in server_names: {_host(head)!r}"
+            log_refused(self.addresses, 404, why, head)
+            self._answer_last(problem(404, "this server is not here"), head)
+            return
+        upgrades = head.upgrade and asks_for_websocket(head.headers)
+        if upgrades and self._has_little_time and self._requests:
+            # Only proxies keep a connection for a handshake. If it is closed without an answer, a
+            # proxy repeats the handshake, maybe at another server, because it may repeat any GET
+            # (RFC 9110, section 9.2.2). It would pass a 503 on to its client.
+            self.close()
             return
         self._deadline.at = NEVER
         self._is_idle = False
@@ -344,7 +354,7 @@ class HTTPConnection:
         self._path = head.path
         if services.note_request is not None:
             services.note_request()
-        if head.upgrade and asks_for_websocket(head.headers):
+        if upgrades:
             self._begin_upgrade(head)
             return
         request = StreamRequest(self, head, self.new_writer(head))
@@ -415,7 +425,8 @@ class HTTPConnection:
             self._current = None
             request.note_left(gone=True)  # a task that the application has left can't answer either
             request.summary = {"status": 500, "headers": []}
-            self._reply(problem(500), "the application has not answered", request.head)
+            log_refused(self.addresses, 500, "the application has not answered", request.head)
+            self._answer_last(problem(500), request.head)
         else:
             self.cut_off(request)
 
@@ -494,11 +505,13 @@ class HTTPConnection:
         self._is_last = True
         self._stop_watching_body()
         begun = request.writer.begun
+        # The line of the request says it.
+        request.why_left = exc.detail
         if not begun:
             self._current = None
+            request.refused_with = exc.status
             request.summary = {"status": exc.status, "headers": []}
-            self._refuse(exc.status, exc.detail, request.head)
-            request.why_left = f"refused with {exc.status}"
+            self._answer_last(problem(exc.status, exc.detail), request.head)
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
@@ -516,25 +529,26 @@ class HTTPConnection:
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
-        log_cut(self.addresses, self._path.decode("ascii"), why)
-        if self._current is not None and not self._current.left:
-            self._current.why_left = INCOMPLETE
+        if self._current is not None:
+            self._current.why_left = f"response cut: {why}"  # its line says it
+        else:
+            # The application has ended, and its line is written.
+            log_cut(self.addresses, self._path, why)
         self.close(abort=True)
 
-    def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
-        """Refuse what the client has sent. This ends the connection."""
-        self._reply(problem(status, detail), detail, head)
+    def _refuse(self, bad: BadRequest) -> None:
+        """Refuse a request that can't be read. This ends the connection."""
+        log_refused(self._ends, bad.status, bad.detail)
+        self._answer_last(problem(bad.status, bad.detail), None)
 
-    def _reply(self, reply: Reply, why: str, head: Request | None) -> None:
+    def _answer_last(self, reply: Reply, head: Request | None) -> None:
         """
         Answer without waiting, and end the connection.
 
         Args:
             reply: The answer.
-            why: What the log says.
             head: The request, if it could be read.
         """
-        log_refused(self._ends if head is None else self.addresses, reply.status, why)
         try:
             is_sent = self.output.write_last(whole_response(reply, self.own_lines(), head))
         except ClientDisconnect:
@@ -610,6 +624,9 @@ class HTTPConnection:
             more, self._more_time = self._more_time, 0.0
             self._deadline.move(more)
         elif self.output.is_empty:
+            if self._reader.unread:
+                why = "the head of its request has not come in time"
+                log_closed(self._ends, why)
             self.close()
         else:
             self._linger()  # the client doesn't have all responses yet
@@ -640,6 +657,11 @@ class HTTPConnection:
     def take_rest(self) -> bytes:
         """Return what has come after the request for a WebSocket."""
         return self._reader.take_rest()
+
+
+def _host(head: Request) -> str:
+    host = next((value for name, value in head.headers if name == b"host"), b"")
+    return host[:MOST_SHOWN].decode("latin-1")
 
 
 _SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")

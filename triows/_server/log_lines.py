@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from triows._log import peer_of
-from triows._printable import printable
+from triows._exchange.log_lines import fields, log_refusal
+from triows._log import logger
 
 if TYPE_CHECKING:
+    from triows._protocol.http11 import Request
+    from triows.types import Scope
+
     from .arrival import Addresses
 
 __all__ = ["log_closed", "log_cut", "log_refused"]
 
-logger = logging.getLogger("triows")
-
 
 def log_closed(ends: Addresses, why: str) -> None:
     """Log that a connection was closed before a client could be answered."""
-    peer = _peer(ends)
-    logger.info("%s closed (%s)", peer, why, extra={"peer": peer})
+    of = fields(_scope(ends), None, why)
+    logger.info("%s closed (%s)", of["peer"], why, extra=of)
 
 
-def log_cut(ends: Addresses, path: str, why: str) -> None:
+def log_cut(ends: Addresses, path: bytes, why: str) -> None:
     """Log that the response for a path can't be completed."""
-    peer = _peer(ends)
-    logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
+    of = fields({**_scope(ends), "path": path.decode("ascii")}, None, why)
+    logger.info("%s %r response cut: %s", of["peer"], of["path"], why, extra=of)
 
 
-def log_refused(ends: Addresses, status: int, why: str) -> None:
-    """Log that a request was refused before the application got it."""
-    peer = _peer(ends)
-    logger.info(
-        "%s refused %d (%s)",
-        peer,
-        status,
-        printable(why),
-        extra={"peer": peer, "status": status, "route": None},
-    )
+def log_refused(ends: Addresses, status: int, why: str, head: Request | None = None) -> None:
+    """Log that a request was refused before the application was called, or in its place."""
+    scope = _scope(ends)
+    if head is not None:
+        scope["method"] = head.method
+        scope["path"] = unquote(head.path.decode("ascii"))
+    log_refusal(scope, status, None, why)
 
 
-def _peer(ends: Addresses) -> str:
-    return peer_of({"client": ends.client, "server": ends.server})
+def _scope(ends: Addresses) -> Scope:
+    return {"client": ends.client, "server": ends.server}

@@ -10,6 +10,7 @@ from hypercorn.config import Config
 
 from triows._app import Triows
 from triows._loop import note_loop
+from triows._request_ids import RequestIds
 from triows._routing.websocket_route import WebSocketRoute
 
 from .drain import Drain
@@ -24,6 +25,7 @@ __all__ = [
     "check_config",
     "check_drain",
     "check_proxy",
+    "check_request_ids",
     "check_sockets",
     "check_trigger",
     "wait_triggered",
@@ -251,6 +253,20 @@ def check_proxy(proxy: object, config: Config, sockets: object) -> None:
         raise TypeError(
             f"proxy takes a triows.Proxy, not {proxy!r}: write "
             "proxy=Proxy(trusted=['10.0.0.1'], headers='x-forwarded')"
+        )
+
+
+def check_request_ids(request_ids: object) -> None:
+    """
+    Refuse what isn't :class:`RequestIds`.
+
+    Raises:
+        TypeError: It isn't. The message says what to write instead.
+    """
+    if request_ids is not None and not isinstance(request_ids, RequestIds):
+        raise TypeError(
+            f"request_ids takes triows.RequestIds, not {request_ids!r}: write "
+            "request_ids=RequestIds()"
         )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._request_ids import RequestIds
 
     from .drain import Drain
     from .lifeline import Inherited
@@ -48,6 +49,7 @@ def run(
     config: Config,
     *,
     drain: Drain,
+    request_ids: RequestIds | None = None,
     inherited: Inherited | None = None,
     proxy: Proxy | None = None,
     tree_signal: int | None = None,
@@ -64,6 +66,7 @@ def run(
         name: What the log calls it.
         config: Hypercorn's configuration.
         drain: What a shutdown does with newcomers and with idle connections.
+        request_ids: Gives each exchange an id, for the log.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
         proxy: The proxies in front of the server.
@@ -78,7 +81,8 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, tree_signal, drain, proxy)
+        rest = (inherited, drain, request_ids, proxy)
+        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -91,13 +95,14 @@ async def _serve_observed(
     app: Triows,
     config: Config,
     name: str,
-    inherited: Inherited | None,
     tree_signal: int | None,
+    inherited: Inherited | None,
     drain: Drain,
+    request_ids: RequestIds | None,
     proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited, drain, proxy)
+    process = _Process(app, inherited, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
@@ -134,11 +139,17 @@ class _Process:
         app: The application.
         inherited: For a worker.
         drain: As in :func:`run`.
+        request_ids: As in :func:`run`.
         proxy: As in :func:`run`.
     """
 
     def __init__(
-        self, app: Triows, inherited: Inherited | None, drain: Drain, proxy: Proxy | None
+        self,
+        app: Triows,
+        inherited: Inherited | None,
+        drain: Drain,
+        request_ids: RequestIds | None,
+        proxy: Proxy | None,
     ) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
@@ -153,6 +164,7 @@ class _Process:
         self._app = app
         self._inherited = inherited
         self._drain = drain
+        self._request_ids = request_ids
         self._proxy = proxy
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
@@ -194,6 +206,7 @@ class _Process:
                     self._drain,
                     sockets=sockets,
                     others=others,
+                    request_ids=self._request_ids,
                     proxy=self._proxy,
                 )
                 urls = await nursery.start(serve, self._app, config)

@@ -9,6 +9,7 @@ import trio
 
 from triows._arguments import SERVING, hinting
 from triows._errors import only
+from triows._log import enable
 from triows._loop import check_trio
 
 from .access import keep_lines_whole
@@ -19,6 +20,7 @@ from .mistakes import (
     check_config,
     check_drain,
     check_proxy,
+    check_request_ids,
     check_sockets,
     check_trigger,
     wait_triggered,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._request_ids import RequestIds
 
     from .proxy import Proxy
     from .server import Server
@@ -57,6 +60,7 @@ async def serve(
     sockets: Sequence[socket.socket] | None = None,
     drain: Drain | None = None,
     proxy: Proxy | None = None,
+    request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -81,6 +85,7 @@ async def serve(
         drain: What a shutdown does with newcomers and with idle connections.
         proxy: The proxies in front of the server, and what they say about their clients. By
             default, nothing of that is read.
+        request_ids: Gives each exchange an id, for the log. By default, there are none.
         task_status: Started with the URLs on which the server listens.
 
     Raises:
@@ -101,11 +106,19 @@ async def serve(
     check_proxy(proxy, config, sockets)
     check_trigger(shutdown_trigger)
     check_drain(drain)
+    check_request_ids(request_ids)
 
     drain = drain or Drain()
     ending = partial(_shut_down_after, shutdown_trigger, drain)
     await serve_until(
-        ending, drain, app, config, sockets=sockets, proxy=proxy, task_status=task_status
+        ending,
+        drain,
+        app,
+        config,
+        sockets=sockets,
+        proxy=proxy,
+        request_ids=request_ids,
+        task_status=task_status,
     )
 
 
@@ -118,6 +131,7 @@ async def serve_until(
     sockets: Sequence[socket.socket] | None = None,
     others: Callable[[], bool | None] | None = None,
     proxy: Proxy | None = None,
+    request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -131,17 +145,27 @@ async def serve_until(
         sockets: As in :func:`serve`.
         others: As in :func:`listening`.
         proxy: As in :func:`serve`.
+        request_ids: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
-    keep_lines_whole(config)
+    keep_lines_whole(config)  # this carries out what it says about logging
+    enable()
     tls = tls_context(config)
     error: BaseException | None = None
     try:
         # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
+                enable()  # the start-up may have set up logging
                 with listening(config, sockets, others) as listeners:
-                    opened = open_server(app, config, tls=tls, listeners=listeners, proxy=proxy)
+                    opened = open_server(
+                        app,
+                        config,
+                        tls=tls,
+                        listeners=listeners,
+                        proxy=proxy,
+                        request_ids=request_ids,
+                    )
                     async with opened as server:
                         await _run_until(ending, drain, server, task_status)
     except BaseExceptionGroup as group:

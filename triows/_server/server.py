@@ -7,6 +7,7 @@ import math
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
+from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 import trio
@@ -38,6 +39,7 @@ from .pool import Pool
 from .scopes import ScopeSettings
 from .services import HTTPServices
 from .trimmer import Trimmer
+from .unix import named
 from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._protocol.http11 import Request
+    from triows._request_ids import RequestIds
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
@@ -73,6 +76,7 @@ class Server:
         app: The application.
         config: Hypercorn's configuration.
         tls: The TLS context for listeners with TLS.
+        request_ids: Makes the ids of exchanges.
         listeners: Where to accept connections. They are closed when the accepting is over.
         proxy: The proxies in front of the server.
         reactor: Reads for connections.
@@ -91,6 +95,7 @@ class Server:
         listeners: Sequence[Listener],
         *,
         proxy: Proxy | None,
+        request_ids: RequestIds | None,
         reactor: Reactor,
         cork: Cork,
         pinger: Pinger,
@@ -132,7 +137,7 @@ class Server:
         self._bridges: dict[Bridge, None] = {}
         own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
-        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers)
+        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers, request_ids)
         self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines, scopes)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
@@ -182,7 +187,7 @@ class Server:
             for one in self._turned_away:
                 accept_rest(one.socket, partial(self._start_accepted, one), self._full)
             for one in self._listeners:
-                one.socket.close()
+                one.close()
             self._has_stopped_listening.set()
 
     @property
@@ -388,9 +393,7 @@ class Server:
 
     def _arrival(self, listener: Listener, sock: socket.socket) -> Arrival:
         addresses = Addresses(
-            parse_socket_addr(sock.family, sock.getpeername()),
-            parse_socket_addr(sock.family, sock.getsockname()),
-            listener.secure,
+            parse_socket_addr(sock.family, sock.getpeername()), own_address(sock), listener.secure
         )
         preface = self._introductions.expected(listener, sock, addresses)
         if not listener.secure:
@@ -426,6 +429,13 @@ class Server:
             connection.close()
 
 
+def own_address(sock: socket.socket) -> tuple[str, int | None] | None:
+    """Return the address of our end of a connection, as ASGI writes it."""
+    if sock.family == AF_UNIX:
+        return named(sock.getsockname()), None
+    return parse_socket_addr(sock.family, sock.getsockname())
+
+
 @asynccontextmanager
 async def open_server(
     app: Triows,
@@ -434,6 +444,7 @@ async def open_server(
     tls: ssl.SSLContext | None = None,
     listeners: Sequence[Listener] = (),
     proxy: Proxy | None = None,
+    request_ids: RequestIds | None = None,
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
     """
@@ -448,10 +459,11 @@ async def open_server(
         tls: As in :class:`Server`.
         listeners: As in :class:`Server`.
         proxy: As in :class:`Server`.
+        request_ids: As in :class:`Server`.
         reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
     reactor = new_reactor() if reactor is None else reactor
-    parts = (app, config, tls, listeners, proxy, reactor)
+    parts = (app, config, tls, listeners, proxy, request_ids, reactor)
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, *parts, name="<triows server>")
 
@@ -462,6 +474,7 @@ async def _run(
     tls: ssl.SSLContext | None,
     listeners: Sequence[Listener],
     proxy: Proxy | None,
+    request_ids: RequestIds | None,
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],
 ) -> None:
@@ -485,6 +498,7 @@ async def _run(
                         tls,
                         listeners,
                         proxy=proxy,
+                        request_ids=request_ids,
                         reactor=reactor,
                         cork=cork,
                         pinger=pinger,
