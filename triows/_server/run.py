@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .drain import Drain
     from .lifeline import Inherited
+    from .proxy import Proxy
     from .server import Server
 
 __all__ = ["ApplicationError", "run"]
@@ -51,6 +52,7 @@ def run(
     drain: Drain,
     request_ids: RequestIds | None = None,
     inherited: Inherited | None = None,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -68,6 +70,7 @@ def run(
         request_ids: Gives each exchange an id, for the log.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -79,8 +82,8 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        ends = (inherited, drain, request_ids)
-        return trio.run(_serve_observed, app, config, name, tree_signal, *ends)
+        rest = (inherited, drain, request_ids, proxy)
+        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -97,9 +100,10 @@ async def _serve_observed(
     inherited: Inherited | None,
     drain: Drain,
     request_ids: RequestIds | None,
+    proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited, drain, request_ids)
+    process = _Process(app, inherited, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
@@ -137,6 +141,7 @@ class _Process:
         inherited: For a worker.
         drain: As in :func:`run`.
         request_ids: As in :func:`run`.
+        proxy: As in :func:`run`.
     """
 
     def __init__(
@@ -145,6 +150,7 @@ class _Process:
         inherited: Inherited | None,
         drain: Drain,
         request_ids: RequestIds | None,
+        proxy: Proxy | None,
     ) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
@@ -160,6 +166,7 @@ class _Process:
         self._inherited = inherited
         self._drain = drain
         self._request_ids = request_ids
+        self._proxy = proxy
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
@@ -195,7 +202,13 @@ class _Process:
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, self._drain, request_ids=self._request_ids)
+                serve = partial(
+                    serve_until,
+                    ending,
+                    self._drain,
+                    request_ids=self._request_ids,
+                    proxy=self._proxy,
+                )
                 urls = await nursery.start(serve, self._app, config, opening)
                 self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
