@@ -17,10 +17,12 @@ from ._command.options import add_options, chosen, settings_of
 from ._command.others import command_meant, option_meant
 from ._log import logger
 from ._printable import printable
+from ._server.descriptors import open_missing_streams, passed_addresses
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
+from ._server.notify import Manager
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_place, users_traceback
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    open_missing_streams()
     arguments = sys.argv[1:] if argv is None else argv
     options = _parsed(arguments)
     options.arguments = arguments
@@ -202,7 +205,9 @@ def _check_addresses(addresses: Iterable[str]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    values = chosen(options)
+    # Before anything else is started, which would take them for its own.
+    manager, passed = Manager.taken_from(os.environ), passed_addresses(os.environ)
+    values = chosen(options, passed)
     config = configuration(**settings_of(values))
     _check_addresses(config.bind)
     _check_certificate(config)
@@ -219,18 +224,18 @@ def _run(options: argparse.Namespace) -> int:
         given = inherited(options.inherit)
         app = _loaded(options.app)
         return run(app, options.app, config, inherited=given, tree_signal=tree_signal)
+    settings: Any = {"manager": manager, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, config, tree_signal=tree_signal)
+        return run_again(command, options.app, config, **settings)
     if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 
-        workers = values["workers"]
-        return supervise(command, options.app, config, workers=workers, tree_signal=tree_signal)
-    return run(_loaded(options.app), options.app, config, tree_signal=tree_signal)
+        return supervise(command, options.app, config, workers=values["workers"], **settings)
+    return run(_loaded(options.app), options.app, config, **settings)
 
 
 def _set_up_log(values: Mapping[str, Any]) -> None:

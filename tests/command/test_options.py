@@ -36,6 +36,14 @@ def test_the_command_line_takes_precedence_over_the_default():
     assert parsed("--reload")["reload"] is True
 
 
+def test_sockets_that_a_manager_passes_are_the_default_where_to_listen():
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    passed = ["fd://3", "fd://4"]
+    assert chosen(parser.parse_args([]), passed)["bind"] == passed
+    assert chosen(parser.parse_args(["--bind", "a:1"]), passed)["bind"] == ["a:1"]
+
+
 def test_the_last_word_about_a_flag_counts():
     assert parsed("--reload", "--no-reload")["reload"] is False
 

@@ -124,6 +124,38 @@ async def test_signals_are_passed_on_only_when_it_listens_to_them(play):
     assert played.process.signals == [signal.SIGUSR2]
 
 
+# Whether its loop turns
+
+
+async def test_it_is_asked_by_the_line_whether_its_loop_turns(play):
+    played = play()
+    await played.become_ready()
+    answers = []
+
+    async def ask():
+        await played.worker.wait_turn()
+        answers.append(True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        assert await played.line.recv(10) == b"\0"
+        await wait_all_tasks_blocked()
+        assert answers == []
+        await played.line.send(b"\n")
+    assert answers == [True]
+
+
+@pytest.mark.parametrize("ends", ["worker", "parent"])
+async def test_an_end_counts_as_an_answer_because_something_else_notices_it(play, ends):
+    played = play()
+    await played.become_ready()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(played.worker.wait_turn)
+        await wait_all_tasks_blocked()
+        (played.line if ends == "worker" else played.worker).close()
+    await played.worker.wait_turn()
+
+
 # The end
 
 

@@ -16,7 +16,7 @@ from attrs import frozen
 from .kinds import Choice, Text, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .kinds import Kind
 
@@ -133,12 +133,20 @@ def _reading(kind: Kind) -> Callable[[str], Any]:
     return read
 
 
-def chosen(given: argparse.Namespace) -> dict[str, Any]:
-    """Return the value of each option by its key: what the command line says, or the default."""
+def chosen(given: argparse.Namespace, passed_addresses: Sequence[str] = ()) -> dict[str, Any]:
+    """
+    Return the value of each option by its key: what the command line says, or the default.
+
+    Args:
+        given: The command line.
+        passed_addresses: Where to listen by default, if a service manager has passed sockets.
+    """
+    defaults = {option.key: option.default for option in OPTIONS}
+    if passed_addresses:
+        defaults["bind"] = list(passed_addresses)
     values = vars(given)
     return {
-        option.key: option.default if values[option.key] is None else values[option.key]
-        for option in OPTIONS
+        key: default if values[key] is None else values[key] for key, default in defaults.items()
     }
 
 

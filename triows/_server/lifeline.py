@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from .budget import Budget
 
-__all__ = ["Inherited", "Lifeline", "inherited"]
+__all__ = ["TURN", "Inherited", "Lifeline", "inherited"]
+
+#: Asks a worker whether its event loop turns. No signal has this number.
+TURN = 0
 
 
 class Lifeline:
@@ -36,14 +39,19 @@ class Lifeline:
 
     def orders(self) -> bytes:
         """
-        Return the signals after which the parent wants this worker to end at once.
+        Return what the parent wants: :data:`TURN`, or signals after which the worker ends at once.
 
-        There are none if the parent is gone. Call it when :meth:`fileno` is readable.
+        It is nothing if the parent is gone. Call it when :meth:`fileno` is readable.
         """
         try:
             return self._socket.recv(100)
         except OSError:
             return b""
+
+    def report_turn(self) -> None:
+        """Answer :data:`TURN`. Call it in the event loop: that it runs is the answer."""
+        with suppress(OSError):
+            self._socket.sendall(b"\n")
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""

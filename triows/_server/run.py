@@ -19,6 +19,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
 from .signals import SignalWatch
 from .tls import CertificateError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from triows._app import Triows
 
     from .lifeline import Inherited
+    from .notify import Manager
     from .server import Server
 
 __all__ = ["ApplicationError", "run"]
@@ -45,6 +47,7 @@ def run(
     config: Config,
     *,
     inherited: Inherited | None = None,
+    manager: Manager = NOBODY,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -60,6 +63,8 @@ def run(
         config: Hypercorn's configuration.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
+        manager: The service manager that has started the process. For a worker, its parent tells
+            the manager what there is to tell.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -71,7 +76,7 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
+        return trio.run(_serve_observed, app, config, name, inherited, manager, tree_signal)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -85,12 +90,14 @@ async def _serve_observed(
     config: Config,
     name: str,
     inherited: Inherited | None,
+    manager: Manager,
     tree_signal: int | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited)
+    process = _Process(app, inherited, manager)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.notifier.run, turns)
             if tree_signal is not None:
                 # This is around everything, so that you can look at a start-up or a shutdown that
                 # hangs.
@@ -124,10 +131,12 @@ class _Process:
     Args:
         app: The application.
         inherited: For a worker.
+        manager: As in :func:`run`.
     """
 
-    def __init__(self, app: Triows, inherited: Inherited | None) -> None:
+    def __init__(self, app: Triows, inherited: Inherited | None, manager: Manager) -> None:
         self.code = 0
+        self.notifier = Notifier(manager)
         lifeline = None if inherited is None else inherited.lifeline
         self.signals = SignalWatch(
             Budget.of(app),
@@ -143,6 +152,8 @@ class _Process:
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
         self._stopping = False
+        # What people read about the process while it serves.
+        self._serving = ""
         self._stopped_by = 0
         self._stopped_at = math.inf
 
@@ -175,7 +186,9 @@ class _Process:
                 urls = await nursery.start(serve, self._app, config)
                 self.signals.note_started(Budget.of(self._app))
                 if self._inherited is None:
-                    logger.info("serving %s on %s", name, ", ".join(urls))
+                    self._serving = f"serving {name} on {', '.join(urls)}"
+                    logger.info("%s", self._serving)
+                    self.notifier.tell_ready(self._serving)
                 else:
                     self._inherited.lifeline.ready(Budget.of(self._app))
             beside.cancel_scope.cancel()
@@ -198,7 +211,12 @@ class _Process:
 
     def _reload(self) -> None:
         """React to a signal that asks for files to be read again, in the event loop."""
+        if not self.signals.started or self._stop.is_set():
+            logger.info("SIGHUP has no effect during a start-up or a shutdown")
+            return
+        self.notifier.tell_reloading("reading the certificate again")
         logger.info("SIGHUP has no effect: there is no certificate to read again")
+        self.notifier.tell_ready(self._serving)
 
     async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
@@ -210,11 +228,13 @@ class _Process:
         budget = Budget.of(self._app)
         if server.connections:
             seconds = budget.after(self._stopped_by)
-            message = "shutting down, %s: closing %s"
-            logger.info(message, at_most(seconds), counted(server.connections, "connection"))
+            what = f"closing {counted(server.connections, 'connection')}"
         else:
-            self.signals.end_within(budget.idle)
-            logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
+            seconds, what = budget.idle, "there is no connection"
+            self.signals.end_within(seconds)
+        message = f"shutting down, {at_most(seconds)}: {what}"
+        logger.info("%s", message)
+        self.notifier.tell_stopping(message, seconds)
         grace = INTERRUPT_GRACE if self._stopped_by == signal.SIGINT else math.inf
         beside.start_soon(self._report_progress, server)
         await server.shut_down(refusing=self._inherited is None, grace=grace)
@@ -223,8 +243,9 @@ class _Process:
         """Log what is left from time to time, until all has ended."""
         while True:
             await trio.sleep(PROGRESS)
-            left = at_most(self.signals.seconds_left)
-            logger.info("still %s, %s", self._doing(server), left)
+            message = f"still {self._doing(server)}, {at_most(self.signals.seconds_left)}"
+            logger.info("%s", message)
+            self.notifier.tell_status(message)
 
     def _doing(self, server: Server) -> str:
         """Say what the shutdown waits for."""

@@ -29,6 +29,7 @@ import trio
 
 from .budget import at_most
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
+from .lifeline import TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,7 +216,10 @@ class SignalWatch:
         """Do what the parent wants. Return whether it can want anything else."""
         numbers = lifeline.orders()
         for number in numbers:
-            self._take(number, at_once=True)
+            if number == TURN:
+                self._call_soon(lifeline.report_turn)
+            else:
+                self._take(number, at_once=True)
         if not numbers:
             _log(logging.WARNING, "the process that started this worker is gone")
             self._take_from_anybody(signal.SIGTERM)

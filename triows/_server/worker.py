@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
+from .lifeline import TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,6 +92,16 @@ class Worker:
     async def wait(self) -> int:
         """Wait until it ends. Return its exit code, or -n if signal n ended it."""
         return await self._process.wait()
+
+    async def wait_turn(self) -> None:
+        """
+        Wait until its event loop turns, or until it is clear that it ends.
+
+        If this is cancelled, a late answer counts for the next call.
+        """
+        with suppress(OSError, trio.ClosedResourceError):
+            await self._line.send(bytes([TURN]))
+            await self._line.recv(100)
 
     def pass_on(self, signum: int) -> None:
         """Send it a signal to which it only listens while it serves."""
