@@ -43,7 +43,7 @@ FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint types imports pytest thorough schedules node format docs bench compliance fuzz soak clean
+.PHONY: help demo test test-lowest lint types imports pytest thorough schedules node format docs bench compliance fuzz soak restart-test clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -108,6 +108,9 @@ fuzz: $(FOR_WORK)  ## Send garbage to a server (ARGS="frames --seconds 10")
 
 soak: $(FOR_WORK)  ## Look for memory leaks (ARGS="cycles --scale 0.1")
 	$(VENV)/bin/python -m trials.soak $(ARGS)
+
+restart-test: $(FOR_WORK)  ## Restart servers behind proxies (ARGS="nginx haproxy --restarts 5")
+	$(VENV)/bin/python -m trials.restart $(ARGS)
 
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) $(VENV)-* build dist htmlcov .coverage .coverage.* .hypothesis

@@ -46,12 +46,13 @@ from tests.scale import SCALE
 from triows.testing import open_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from sybil import Example
 
 __all__ = [
     "pytest_collect_file",
+    "pytest_collection",
     "pytest_collection_finish",
     "pytest_configure",
     "pytest_itemcollected",
@@ -146,6 +147,16 @@ def forget(namespace: dict[str, Any]) -> None:
 @given(st.none())
 def run_an_example(_: None) -> None:
     """Have Hypothesis set itself up."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Don't look for garbage while thousands of tests are made, none of which is any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:

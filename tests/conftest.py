@@ -14,11 +14,6 @@ from tests.nested import LIMIT, Nested
 HERE = Path(__file__).parent
 ROOT = Path(pytest_triows.__file__).parent
 
-#: How many seconds a test of the test clients may take. The clients promise that nothing hangs,
-#: because each wait has a limit. If one doesn't, the run ends here and prints all stacks. A test
-#: that takes longer for a good reason has a marker of its own.
-HANG = 20
-
 #: The files that take longest, in ``tests``. They begin first. Otherwise one process is busy with
 #: such a file at the end, and the others have nothing left to do.
 LONG = [
@@ -33,6 +28,7 @@ LONG = [
     "server/test_shapes.py",
     "testing/test_crowd.py",
     "server/test_run.py",
+    "trials/restart/test_ways.py",
     "trials/fuzz/test_campaign.py",
     "test_readme.py",
 ]
@@ -108,12 +104,6 @@ def suite(pytester, monkeypatch, nested):
 
     run.path = pytester.path
     return run
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    path = item.path
-    if path.is_relative_to(HERE / "testing") or path.name.startswith("test_memory"):
-        item.add_marker(pytest.mark.timeout(HANG))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,5 @@
 import contextvars
+import copy
 import json
 import logging
 import re
@@ -873,3 +874,11 @@ def test_an_application_can_be_mounted_twice():
     app.mount("/a", shared)
     app.mount("/b", shared)
     assert [one.app for one in app.mounts] == [shared, shared]
+
+
+# Copies
+
+
+def test_a_copy_of_a_scope_has_the_application_itself():
+    app = Triows()
+    assert copy.deepcopy({"app": app, "type": "http"})["app"] is app

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -104,6 +105,35 @@ def greedy(app: Any, word: str) -> Any: ...
 def test_what_makes_no_application_around_another_is_refused(middleware, remedy):
     with pytest.raises(RouteSetupError, match=remedy):
         wrapped(app, [middleware])
+
+
+async def test_an_instance_may_have_got_its_call_when_it_was_made():
+    class Slotted:
+        """As Sentry's middleware is."""
+
+        __slots__ = ("__call__", "app")
+
+        def __init__(self, app: Any) -> None:
+            self.app = app
+            self.__call__ = self.run
+
+        async def run(self, scope: Any, receive: Any, send: Any) -> None:
+            await self.app(scope, receive, send)
+
+    assert await heard(Slotted, Saying) == ["class", "app"]
+
+
+async def test_an_application_is_a_coroutine_function_for_the_middleware_around_it():
+    # By this, Sentry's middleware tells the third version of ASGI from the second.
+    seen: list[Any] = []
+
+    def looking(app: Any) -> Any:
+        seen.append(app)
+        return app
+
+    wrapped(Saying(app).__call__, [looking])
+    wrapped(Triows(), [looking])
+    assert [inspect.iscoroutinefunction(one) for one in seen] == [True, True]
 
 
 # Mounting

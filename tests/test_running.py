@@ -1,5 +1,7 @@
 import asyncio
+import copy
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -23,6 +25,7 @@ from triows import (
     use,
 )
 from triows._errors import leaves
+from triows._running import ConnectionState
 
 
 class Boom(Exception):
@@ -644,3 +647,12 @@ async def test_other_errors_get_no_note_about_asyncio():
         async with connect(serving(handler), "/"):
             pass
     assert not [note for note in getattr(caught.value, "__notes__", ()) if "Trio" in note]
+
+
+def test_a_copy_of_a_scope_has_the_objects_of_the_state_themselves():
+    pool = threading.Lock()  # which can't be copied
+    state = ConnectionState(pool=pool)
+    copied = copy.deepcopy({"state": state})["state"]
+    copied["user"] = "Ada"
+    assert copied["pool"] is pool
+    assert "user" not in state

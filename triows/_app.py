@@ -36,10 +36,11 @@ from ._request.mounted import MountedRequests
 from ._request.transport import DISCONNECTS
 from ._routing.mistakes import check_routes
 from ._routing.options import DepsList, RouteOptions, listed
+from ._routing.path import restore_root
 from ._routing.registrar import Registrar
 from ._routing.router import Router
 from ._routing.template import Template
-from ._running import AppResources, check_lifespan
+from ._running import AppResources, ConnectionState, check_lifespan
 from ._static import static_files
 from ._targets import Mount
 from ._watch import Watch
@@ -558,6 +559,10 @@ class Triows:
 
     # Serving.
 
+    def __deepcopy__(self, memo: object) -> Triows:
+        """Return the application itself, because some middlewares copy the scope that has it."""
+        return self
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
         Serve one ASGI scope.
@@ -603,7 +608,9 @@ class Triows:
     def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["app"] = self
         if self._resources.state:
-            scope["state"] = {**self._resources.state, **scope.get("state", {})}
+            scope["state"] = ConnectionState({**self._resources.state, **scope.get("state", {})})
+        if scope.get("root_path"):
+            restore_root(scope)
         if self.debug and asks_for_page(scope):
             # Serve it before the middlewares, which might let others read it or change the
             # peer's address, and before a mount at "/". For all others it doesn't exist.

@@ -46,11 +46,15 @@ def check_mountable(app: object) -> None:
 def _problem_of_call(call: Callable[..., Any], *args: Any, **kwargs: Any) -> str | None:
     """Say why something can't be called so, as far as its signature tells."""
     try:
-        inspect.signature(call).bind(*args, **kwargs)
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):
+        # A built-in may have none. Neither has an instance that got its __call__ in __init__, as
+        # Sentry's middleware does.
+        return None
+    try:
+        signature.bind(*args, **kwargs)
     except TypeError as exc:
         return str(exc)
-    except ValueError:
-        pass  # a built-in may have no signature
     return None
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("triows")
 
-__all__ = ["STARTING", "AppResources", "check_lifespan"]
+__all__ = ["STARTING", "AppResources", "ConnectionState", "check_lifespan"]
 
 #: Seconds that the lifespan, or a resource of the application, may take to start before a warning
 #: names it. It has no limit: a migration may take minutes. A connection to a database takes less
@@ -97,6 +97,19 @@ def _called(lifespan: Any) -> str | None:
 
 
 _EXAMPLE = "`@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"
+
+
+class ConnectionState(dict[str, Any]):
+    """
+    The state of a connection: what the lifespan yielded, and what middlewares add.
+
+    Some middlewares copy the whole scope, such as Hypercorn's ``ProxyFixMiddleware``. A copy has
+    the same objects, because a pool of database connections can't be copied.
+    """
+
+    def __deepcopy__(self, memo: object) -> ConnectionState:
+        """Copy the names, and keep the objects."""
+        return ConnectionState(self)
 
 
 def _checked_state(state: object, lifespan: Any) -> dict[str, Any]:

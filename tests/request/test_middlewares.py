@@ -1,4 +1,8 @@
-"""Starlette's middlewares around handlers of requests, on the application and on a route."""
+"""
+Starlette's middlewares around handlers of requests, on the application and on a route.
+
+So are those of others that many people use. What they do: tests/users/test_middlewares.py.
+"""
 
 import gzip
 import logging
@@ -10,6 +14,10 @@ import httpx2
 import msgspec
 import pytest
 import trio
+from asgi_correlation_id import CorrelationIdMiddleware
+from hypercorn.middleware import ProxyFixMiddleware
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from sentry_sdk.integrations.asgi import SentryAsgiMiddleware
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
@@ -18,6 +26,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
 from trio.testing import wait_all_tasks_blocked
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tests.server.harness.engine import asked, opened_engine
 from triows import (
@@ -78,6 +87,11 @@ MIDDLEWARES: dict[str, list[Any]] = {
     "CORSMiddleware": [Middleware(CORSMiddleware, allow_origins=["https://page.example"])],
     "SessionMiddleware": [Middleware(SessionMiddleware, secret_key="key")],
     "TrustedHostMiddleware": [Middleware(TrustedHostMiddleware, allowed_hosts=["testserver"])],
+    "SentryAsgiMiddleware": [SentryAsgiMiddleware],
+    "OpenTelemetryMiddleware": [OpenTelemetryMiddleware],
+    "CorrelationIdMiddleware": [CorrelationIdMiddleware],
+    "ProxyHeadersMiddleware": [Middleware(ProxyHeadersMiddleware, trusted_hosts="*")],
+    "ProxyFixMiddleware": [ProxyFixMiddleware],
 }
 MIDDLEWARES["all"] = [one for name in MIDDLEWARES for one in MIDDLEWARES[name]]
 

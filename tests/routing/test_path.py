@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from triows._routing.leaf import HANDSHAKE
-from triows._routing.path import BadPath, join_segments, request_method, request_segments
+from triows._routing.path import (
+    BadPath,
+    join_segments,
+    request_method,
+    request_segments,
+    restore_root,
+)
 
 
 def scope_of(raw: bytes, **other: Any) -> dict[str, Any]:
@@ -148,7 +154,54 @@ def test_the_root_path_is_taken_off_a_decoded_path(path: str, segments: tuple[st
     assert request_segments({"path": path, "root_path": "/app"}) == segments
 
 
+@pytest.mark.parametrize(
+    ("root", "raw", "restored"),
+    [
+        ("/app", b"/a%2Fb", ("/app", "/app/a/b", b"/app/a%2Fb")),
+        ("/app/", b"/a", ("/app", "/app/a", b"/app/a")),
+        ("/app", b"/", ("/app", "/app/", b"/app/")),
+        ("/app", b"", ("/app", "/app", b"/app")),
+        ("/app", b"/application", ("/app", "/app/application", b"/app/application")),
+        ("/r t/\u00e9", b"/a", ("/r t/\u00e9", "/r t/\u00e9/a", b"/r%20t/%C3%A9/a")),
+        # These begin with the root.
+        ("/app", b"/app", ("/app", "/app", b"/app")),
+        ("/app/", b"/app/", ("/app", "/app/", b"/app/")),
+        ("/app", b"/%61pp/a", ("/app", "/app/a", b"/%61pp/a")),
+        ("/app", b"/app%2Fa", ("/app", "/app/a", b"/app%2Fa")),
+        # These have no root, or no path.
+        ("/", b"/a", ("", "/a", b"/a")),
+        ("app", b"/a", ("app", "/a", b"/a")),
+        ("/app", b"*", ("/app", "*", b"*")),
+    ],
+)
+def test_a_root_that_a_proxy_has_removed_is_restored(root: str, raw: bytes, restored: Any) -> None:
+    scope = scope_of(raw, path=unquote(raw.decode()), root_path=root)
+    restore_root(scope)
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == restored
+
+
+@pytest.mark.parametrize("raw", [{}, {"raw_path": None}])
+def test_a_root_is_restored_without_a_raw_path(raw: Any) -> None:
+    scope = {"path": "/a", "root_path": "/app", **raw}
+    restore_root(scope)
+    assert scope == {"path": "/app/a", "root_path": "/app", **raw}
+
+
 text = st.text(st.characters(codec="utf-8"), max_size=6)
+root_paths = st.lists(text.filter(lambda part: "/" not in part), min_size=1).map(
+    lambda parts: "/" + "/".join(parts)
+)
+
+
+@given(root_paths, st.lists(text))
+def test_whether_a_proxy_removes_the_root_changes_no_route(root: str, parts: list[str]) -> None:
+    raw = "/" + "/".join(quote(part, safe="") for part in parts)
+    for path in (raw, quote(root.rstrip("/")) + raw):
+        scope = scope_of(path.encode(), root_path=root)
+        before = request_segments(scope)
+        restore_root(scope)
+        assert request_segments(scope) == before
+        assert scope["path"].startswith(scope["root_path"])
 
 
 @given(st.lists(text, max_size=5), st.booleans())

@@ -18,6 +18,9 @@ from triows import Triows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# If the server hangs, the run ends here and prints all stacks.
+pytestmark = pytest.mark.timeout(20)
+
 
 @pytest.fixture
 def server() -> Iterator[MemoryServer]:

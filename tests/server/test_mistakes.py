@@ -73,6 +73,13 @@ async def test_addresses_that_are_not_a_list_of_strings_are_refused(name, addres
         await triows.serve(Triows(), config)
 
 
+async def test_a_root_path_without_a_slash_is_refused():
+    config = Config()
+    config.root_path = "app"
+    with pytest.raises(ValueError, match=r"config.root_path .* write '/app'"):
+        await triows.serve(Triows(), config)
+
+
 async def test_a_configuration_without_an_address_is_refused():
     config = Config()
     config.bind = []

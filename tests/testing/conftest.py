@@ -5,6 +5,11 @@ from trio.testing import MockClock
 
 from triows.testing import open_app, open_server
 
+#: How many seconds a test here may take. The clients promise that nothing hangs, because each wait
+#: has a limit. If one doesn't, the run ends here and prints all stacks. A test that takes longer
+#: for a good reason has a marker of its own.
+HANG = 20
+
 PLACES = ["memory", pytest.param("sockets", marks=pytest.mark.real_socket)]
 
 
@@ -34,3 +39,7 @@ def soon(place):
 def opening(place, clock):
     """The function that opens an application there."""
     return open_app if place == "memory" else open_server
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.timeout(HANG))

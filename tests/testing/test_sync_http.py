@@ -425,7 +425,7 @@ def test_the_peers_address_can_be_chosen(client):
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_a_root_path_is_told_and_taken_off(prefix):
     client = TestClient(mixed_app(), root_path="/api")
-    assert connected(client, f"{prefix}/ws")["url"] == f"ws://testserver{prefix}/ws"
+    assert connected(client, f"{prefix}/ws")["url"] == "ws://testserver/api/ws"
     assert client.get(f"{prefix}/nowhere").status_code == 404
     assert client.get(f"{prefix}/ws").status_code == 426
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from tests.raw import BINARY, CONTINUATION, DEFLATE, RSV1, TEXT, deflated, frame
 from tests.server.harness.peer import Peer, Reset
@@ -17,14 +18,17 @@ FINE = frozenset({"1009", "declined, 1002", "dropped"})
 #: How many bytes an oversized message has. The application takes 1 MiB.
 OVERSIZED = 4 * 2**20
 
-#: 64 kB that inflate to 64 MiB.
-BOMB = deflated(bytes(2**26), level=9)
-
 #: After this many fragments, we assume that the server has no limit.
 FRAGMENTS = 300_000
 
 #: How many seconds an answer may take.
 ANSWER = 10
+
+
+@cache
+def bomb_data() -> bytes:
+    """Make 64 kB that inflate to 64 MiB."""
+    return deflated(bytes(2**26), level=9)
 
 
 def declared(server: WatchedServer) -> str:
@@ -45,7 +49,7 @@ def split(server: WatchedServer) -> str:
 
 def bomb(server: WatchedServer) -> str:
     """Send a little data that inflates to a lot."""
-    return _sent(server, frame(TEXT, BOMB, reserved=RSV1), compressing=True)
+    return _sent(server, frame(TEXT, bomb_data(), reserved=RSV1), compressing=True)
 
 
 def empty_fragments(server: WatchedServer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from .leaf import HANDSHAKE
 
@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
     from .leaf import Method
 
-__all__ = ["BadPath", "join_segments", "request_method", "request_segments"]
+__all__ = ["BadPath", "join_segments", "request_method", "request_segments", "restore_root"]
 
 # Looking for an int is several times as fast as looking for bytes of length one.
 _PERCENT = ord("%")
 
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+# What may be in a path as it is (RFC 3986 section 3.3), besides letters, digits and "-._~".
+_UNQUOTED = "/!$&'()*+,;=:@"
 
 _NO_UTF_8 = "the path isn't percent-encoded UTF-8"
 
@@ -87,6 +90,28 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
         if below is not None:
             return below
     return _split(_strip_root(path, root))
+
+
+def restore_root(scope: Scope) -> None:
+    """
+    Put ``root_path`` back at the beginning of the path, if a proxy has removed it.
+
+    ASGI wants ``path`` to begin with ``root_path``, and mounted applications rely on it. Nobody can
+    tell for sure whether a proxy removes it, so a path that begins with it is left as it is. The
+    last slash of ``root_path`` is removed. ``raw_path`` is changed in the same way as ``path``, as
+    uvicorn does it: otherwise nobody could recognise an encoded slash any more.
+
+    Args:
+        scope: An ASGI scope of type ``http`` or ``websocket``, whose ``root_path`` isn't empty.
+    """
+    path: str = scope["path"]
+    scope["root_path"] = root = scope["root_path"].rstrip("/")
+    # "*" asks the server, and what else has no slash is refused later.
+    if path[:1] not in ("", "/") or root[:1] != "/" or _strip_root(path, root) != path:
+        return
+    scope["path"] = root + path
+    if isinstance(raw := scope.get("raw_path"), bytes):
+        scope["raw_path"] = quote(root, _UNQUOTED, errors="replace").encode() + raw
 
 
 def join_segments(segments: tuple[str, ...]) -> str:

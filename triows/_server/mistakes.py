@@ -92,7 +92,7 @@ def check_config(config: object) -> None:
         TypeError: It isn't a configuration, or its addresses aren't a list of strings. The message
             says what to write instead.
         ValueError: It has settings for TLS, and would serve without TLS, or let in clients without
-            a certificate.
+            a certificate. Or its ``root_path`` can't be one.
     """
     if not isinstance(config, Config):
         given = "no configuration" if config is None else f"{config!r} as its configuration"
@@ -107,6 +107,11 @@ def check_config(config: object) -> None:
         raise TypeError(
             f"config.{name} takes a list of addresses, and got {addresses!r}: write "
             f"config.{name} = ['127.0.0.1:8000']"
+        )
+    if config.root_path and not config.root_path.startswith("/"):
+        raise ValueError(
+            f"config.root_path is a path, and {config.root_path!r} doesn't begin with a slash: "
+            f"write '/{config.root_path}'"
         )
     _check_tls(config)
 

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
@@ -74,7 +76,9 @@ class ServerProcess:
         app: The application, as ``module:app``.
         options: Further options.
         host: The host on which it serves.
+        port: The port. 0 means any free one.
         folder: The folder in which it runs.
+        environment: Further variables of its environment.
     """
 
     def __init__(
@@ -83,14 +87,16 @@ class ServerProcess:
         app: str = "ordinary:app",
         *options: str,
         host: str = "127.0.0.1",
+        port: int = 0,
         folder: Path = APPLICATIONS,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._host = host
         self.url = ""
         self._process = subprocess.Popen(
-            [*command, app, "--bind", f"{host}:0", *options],
+            [*command, app, "--bind", f"{host}:{port}", *options],
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

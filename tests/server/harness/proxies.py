@@ -15,7 +15,7 @@ from attrs import frozen
 
 from tests.server.harness.process import Output
 
-__all__ = ["PROXIES", "Proxy", "ProxyProcess"]
+__all__ = ["HAPROXY_OPTIONS", "NGINX_OPTIONS", "PROXIES", "Proxy", "ProxyProcess"]
 
 # They tell which requests they understood, and how each ended: the answer of the server, or "-".
 
@@ -102,12 +102,17 @@ class Proxy:
         return None
 
 
+#: How a test starts them in the foreground.
+NGINX_OPTIONS = ("-c", "{file}", "-p", "{folder}")
+HAPROXY_OPTIONS = ("-db", "-f", "{file}")
+
+
 def _nginx(**settings: str) -> Proxy:
-    return Proxy("nginx", ("-c", "{file}", "-p", "{folder}"), NGINX, settings)
+    return Proxy("nginx", NGINX_OPTIONS, NGINX, settings)
 
 
 def _haproxy(**settings: str) -> Proxy:
-    return Proxy("haproxy", ("-db", "-f", "{file}"), HAPROXY, settings)
+    return Proxy("haproxy", HAPROXY_OPTIONS, HAPROXY, settings)
 
 
 PROXIES = {
