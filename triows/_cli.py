@@ -24,7 +24,7 @@ from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
 from ._server.notify import Manager
 from ._server.run import ApplicationError, run
-from ._server.tls import CertificateError, tls_context
+from ._server.tls import CertificateError, credentials
 from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
@@ -153,17 +153,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_certificate(config: Config) -> None:
+def _check_certificate(config: Config, password_file: str | None) -> None:
     """
-    Refuse a certificate or a key that can't be used, before the application is imported.
+    Read the key's password, and refuse what can't be used, before the application is imported.
 
     Raises:
-        UnusableCommand: One of the two is missing.
+        UnusableCommand: One of the two is missing, or the password.
         CertificateError: One of them can't be used.
     """
     if (config.certfile is None) != (config.keyfile is None):
         raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
-    tls_context(config, asks=False)
+    if password_file is not None:
+        if not config.ssl_enabled:
+            raise UnusableCommand("--keyfile-password-file needs --certfile and --keyfile")
+        config.keyfile_password = _first_line(password_file)
+    credentials(config)
+
+
+def _first_line(file: str) -> str:
+    """
+    Read the password of a key.
+
+    Raises:
+        UnusableCommand: The file can't be read, or it is empty.
+    """
+    try:
+        with open(file, encoding="utf-8") as lines:
+            password = lines.readline().rstrip("\r\n")
+    except (OSError, UnicodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it isn't text"
+        raise UnusableCommand(
+            f"--keyfile-password-file: {file!r} can't be read: {reason}"
+        ) from None
+    if not password:
+        raise UnusableCommand(f"--keyfile-password-file: {file!r} is empty")
+    return password
 
 
 def _check_processes(values: Mapping[str, Any]) -> None:
@@ -210,7 +234,7 @@ def _run(options: argparse.Namespace) -> int:
     values = chosen(options, passed)
     config = configuration(**settings_of(values))
     _check_addresses(config.bind)
-    _check_certificate(config)
+    _check_certificate(config, values["keyfile_password_file"])
     _check_processes(values)
     _set_up_log(values)
     if options.inherit is None:

@@ -69,6 +69,12 @@ GROUPS = {
             setting="certfile",
         ),
         Option("--keyfile", "its private key", Text(), "FILE", setting="keyfile"),
+        Option(
+            "--keyfile-password-file",
+            "a file with the key's password, if the key is encrypted",
+            Text(),
+            "FILE",
+        ),
     ),
     "processes": (
         Option(

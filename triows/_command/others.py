@@ -88,8 +88,12 @@ _MEANT = {
     "--insecure-bind --quic-bind": _CONFIG,
     "--ssl-keyfile": "write --keyfile",
     "--ssl-certfile": "write --certfile",
-    "--ssl-keyfile-password --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers "
-    "--keyfile-password --ca-certs --ciphers --verify-mode": _CONFIG,
+    "--ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers "
+    "--ca-certs --ciphers --verify-mode": _CONFIG,
+    "--keyfile-password --ssl-keyfile-password": (
+        "everybody on this machine can read a command line: write the password into a file, and "
+        "name that with --keyfile-password-file"
+    ),
     "--reload-dir --reload-dirs --reload-include --reload-exclude --reload-delay "
     "--reload-engine": "write --reload, which watches the Python files of the current folder",
     "-k --worker-class --no-ws --loop --http --ws --interface --lifespan": _ALWAYS_TRIO,

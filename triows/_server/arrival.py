@@ -9,6 +9,8 @@ from attrs import frozen
 if TYPE_CHECKING:
     from triows._transports.wire import Wire
 
+    from .tls_extension import Described
+
 __all__ = ["Addresses", "Arrival"]
 
 
@@ -20,6 +22,8 @@ class Addresses:
     client: tuple[str, int] | None
     server: tuple[str, int] | None
     secure: bool
+    #: What applications see of TLS, if this process has it from the peer itself.
+    tls: Described | None = None
 
 
 @frozen(eq=False)

@@ -22,7 +22,7 @@ from .interrupts import SIGHUP, SIGNALLED, Hangup
 from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
 from .signals import SignalWatch
-from .tls import CertificateError
+from .tls import CertificateError, credentials
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -94,7 +94,7 @@ async def _serve_observed(
     tree_signal: int | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited, manager)
+    process = _Process(app, config, inherited, manager)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -102,7 +102,7 @@ async def _serve_observed(
                 # This is around everything, so that you can look at a start-up or a shutdown that
                 # hangs.
                 await nursery.start(print_on_signal, app, tree_signal)
-            await process.serve(config, name)
+            await process.serve(name)
             nursery.cancel_scope.cancel()
         if inherited is None:  # for a worker, the parent logs this
             process.say_goodbye()
@@ -130,11 +130,14 @@ class _Process:
 
     Args:
         app: The application.
+        config: As in :func:`run`.
         inherited: For a worker.
         manager: As in :func:`run`.
     """
 
-    def __init__(self, app: Triows, inherited: Inherited | None, manager: Manager) -> None:
+    def __init__(
+        self, app: Triows, config: Config, inherited: Inherited | None, manager: Manager
+    ) -> None:
         self.code = 0
         self.notifier = Notifier(manager)
         lifeline = None if inherited is None else inherited.lifeline
@@ -152,16 +155,18 @@ class _Process:
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
         self._stopping = False
+        self._config = config
+        self._server: Server | None = None
         # What people read about the process while it serves.
         self._serving = ""
         self._stopped_by = 0
         self._stopped_at = math.inf
 
-    async def serve(self, config: Config, name: str) -> None:
+    async def serve(self, name: str) -> None:
         """Serve until the first signal's drain is over, or until a second signal."""
         try:
             with self._scope:
-                await self._serve(config, name)
+                await self._serve(name)
         except Exception as exc:
             first: BaseException
             (first, *more) = leaves(exc)
@@ -176,14 +181,14 @@ class _Process:
             return "failed to start"
         return "failed at its shutdown" if self._stopping else "failed while it was served"
 
-    async def _serve(self, config: Config, name: str) -> None:
+    async def _serve(self, name: str) -> None:
         sockets = None if self._inherited is None else self._inherited.sockets
         # This outlives the server, because the application's resources exit after it.
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
                 serve = partial(serve_until, ending, sockets=sockets)
-                urls = await nursery.start(serve, self._app, config)
+                urls = await nursery.start(serve, self._app, self._config)
                 self.signals.note_started(Budget.of(self._app))
                 if self._inherited is None:
                     self._serving = f"serving {name} on {', '.join(urls)}"
@@ -211,15 +216,28 @@ class _Process:
 
     def _reload(self) -> None:
         """React to a signal that asks for files to be read again, in the event loop."""
-        if not self.signals.started or self._stop.is_set():
+        if self._server is None or self._stop.is_set():
             logger.info("SIGHUP has no effect during a start-up or a shutdown")
             return
         self.notifier.tell_reloading("reading the certificate again")
-        logger.info("SIGHUP has no effect: there is no certificate to read again")
+        self._renew_certificate(self._server)
         self.notifier.tell_ready(self._serving)
+
+    def _renew_certificate(self, server: Server) -> None:
+        try:
+            renewed = credentials(self._config)
+        except CertificateError as exc:
+            logger.error("the old certificate stays: --%s: %s", exc.setting, exc)  # noqa: TRY400 - a file is to blame
+            return
+        if renewed is None:
+            logger.info("SIGHUP has no effect: there is no certificate to read again")
+            return
+        server.renew_certificate(renewed)
+        logger.info("new connections get the certificate that is there now")
 
     async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
+        self._server = server
         await self._stop.wait()
         self._stopping = True
         if not server.connections:

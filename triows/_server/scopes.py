@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from attrs import frozen
@@ -49,7 +49,7 @@ def http_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> 
         "client": addresses.client,
         "server": addresses.server,
         "state": {},
-        "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
+        "extensions": _extensions(addresses, "http.response.pathsend", "http.response.trailers"),
     }
 
 
@@ -70,5 +70,12 @@ def websocket_scope(head: Request, addresses: Addresses, settings: ScopeSettings
         "server": addresses.server,
         "subprotocols": [],
         "state": {},
-        "extensions": {"websocket.http.response": {}},
+        "extensions": _extensions(addresses, "websocket.http.response"),
     }
+
+
+def _extensions(addresses: Addresses, *names: str) -> dict[str, Any]:
+    extensions: dict[str, Any] = {name: {} for name in names}
+    if addresses.tls is not None:
+        extensions["tls"] = addresses.tls.extension()
+    return extensions

@@ -15,7 +15,7 @@ from .access import keep_lines_whole
 from .listening import listening
 from .mistakes import check_app, check_config, check_sockets, check_trigger, wait_triggered
 from .server import open_server
-from .tls import tls_context
+from .tls import credentials
 from .watchdog import blocks_named
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def serve_until(
         task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)
-    tls = tls_context(config)
+    tls = credentials(config)
     error: BaseException | None = None
     try:
         # This is around everything, because a start-up or a shutdown may block, too.

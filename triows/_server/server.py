@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
+from attrs import evolve
 from hypercorn.utils import parse_socket_addr, valid_server_name
 
 from triows._inspection.inside import live
@@ -33,12 +34,12 @@ from .own_headers import OwnHeaders
 from .pool import Pool
 from .scopes import ScopeSettings
 from .services import HTTPServices
+from .tls_extension import Described
 from .trimmer import Trimmer
 from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from contextvars import Context
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from triows._transports.reactor import Reactor
 
     from .listening import Listener
+    from .tls import Credentials
 
 __all__ = ["Server", "open_server"]
 
@@ -66,7 +68,7 @@ class Server:
     Args:
         app: The application.
         config: Hypercorn's configuration.
-        tls: The TLS context for listeners with TLS.
+        tls: The certificate for listeners with TLS.
         listeners: Where to accept connections. They are closed when the accepting is over.
         reactor: Reads for connections.
         cork: Flushes what connections hold back until the end of a turn.
@@ -80,7 +82,7 @@ class Server:
         self,
         app: Triows,
         config: Config,
-        tls: ssl.SSLContext | None,
+        tls: Credentials | None,
         listeners: Sequence[Listener],
         *,
         reactor: Reactor,
@@ -93,7 +95,7 @@ class Server:
         self._app = app
         self._config = config
         self._listeners = listeners
-        self._tls = None if tls is None else TLS(tls)
+        self._tls = None if tls is None else (tls, TLS(tls.context))
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}
@@ -154,6 +156,10 @@ class Server:
     def urls(self) -> list[str]:
         """The URLs on which it listens."""
         return [one.url for one in self._listeners]
+
+    def renew_certificate(self, tls: Credentials) -> None:
+        """Show *tls* to new connections. Those that there are go on with what they have."""
+        self._tls = (tls, TLS(tls.context))
 
     async def listen(self) -> None:
         """Accept connections until they are not wanted any more, and close the listeners."""
@@ -327,7 +333,9 @@ class Server:
         if not secure:
             return Arrival(PlainWire(sock, self._reactor), addresses)
         assert self._tls is not None
-        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
+        shown, tls = self._tls
+        wire = TLSWire(sock, self._reactor, tls)
+        return Arrival(wire, evolve(addresses, tls=Described(shown, wire.ssl_object)))
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
@@ -363,7 +371,7 @@ async def open_server(
     app: Triows,
     config: Config,
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: Credentials | None = None,
     listeners: Sequence[Listener] = (),
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
@@ -388,7 +396,7 @@ async def open_server(
 async def _run(
     app: Triows,
     config: Config,
-    tls: ssl.SSLContext | None,
+    tls: Credentials | None,
     listeners: Sequence[Listener],
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],

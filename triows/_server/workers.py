@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,10 +20,11 @@ from .budget import AIR
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
 from .notify import NOBODY, Notifier
+from .tls import CertificateError, credentials
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Sequence
+    from collections.abc import AsyncIterable, Callable, Sequence
 
     from hypercorn.config import Config
 
@@ -73,7 +75,8 @@ def supervise(
         OSError: An address can't be bound.
     """
     with listening(config) as addresses:
-        return trio.run(_supervise, command, name, addresses, workers, manager, tree_signal)
+        check = partial(credentials, config)
+        return trio.run(_supervise, command, name, addresses, workers, check, manager, tree_signal)
 
 
 async def _supervise(
@@ -81,6 +84,7 @@ async def _supervise(
     name: str,
     addresses: Sequence[Listener],
     workers: int,
+    check: Callable[[], object],
     manager: Manager,
     tree_signal: int | None,
 ) -> int:
@@ -100,6 +104,7 @@ async def _supervise(
                             addresses,
                             workers,
                             tree_signal,
+                            check=check,
                             hangup=hangup,
                             notifier=notifier,
                             serving=serving,
@@ -154,6 +159,7 @@ class Supervisor:
         addresses: The listeners from which the workers accept.
         workers: How many workers there are.
         tree_signal: As in :func:`supervise`.
+        check: Raises :exc:`.CertificateError` if new workers could not use the certificate.
         hangup: What SIGHUP means.
         notifier: Tells the service manager.
         serving: Around the serving. It is cancelled when the workers have to end.
@@ -169,6 +175,7 @@ class Supervisor:
         workers: int,
         tree_signal: int | None,
         *,
+        check: Callable[[], object],
         hangup: Hangup,
         notifier: Notifier,
         serving: trio.CancelScope,
@@ -180,6 +187,7 @@ class Supervisor:
         self._addresses = addresses
         self._slots = [Slot() for _ in range(workers)]
         self._tree_signal = tree_signal
+        self._check = check
         self._hangup = hangup
         self._notifier = notifier
         self._echoes = Echoes()
@@ -339,6 +347,7 @@ class Supervisor:
             await self._wanted.wait()
             self._wanted = trio.Event()
             with trio.CancelScope() as self._replacing:
+                self._notifier.tell_reloading("replacing the workers")
                 await self._replace()
                 self._notifier.tell_ready(self._status)
 
@@ -350,8 +359,12 @@ class Supervisor:
         one old worker has sent away would often connect to the next old one, which sends them
         away again.
         """
+        try:
+            self._check()
+        except CertificateError as exc:
+            logger.error("no worker is replaced: --%s: %s", exc.setting, exc)  # noqa: TRY400 - a file is to blame
+            return
         logger.info("replacing the workers")
-        self._notifier.tell_reloading("replacing the workers")
         for number, slot in enumerate(self._slots):
             # A worker that is being started there runs an older version, and may never be ready.
             slot.attempt.cancel()
