@@ -47,6 +47,7 @@ from ._request.upload import Part as Part, Upload as Upload, UploadFile as Uploa
 from ._requires import requires as requires
 from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
+from ._server.drain import Drain as Drain
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression, Limits as Limits, Timeouts as Timeouts
 from .exceptions import (
@@ -130,6 +131,7 @@ __all__ = [
     "WebSocketStatistics",
     # Settings
     "Compression",
+    "Drain",
     "Limits",
     "Timeouts",
     # Exceptions

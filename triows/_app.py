@@ -179,6 +179,8 @@ class Triows:
         self._router: Router[Target] = Router()
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
+        # Whether the start-up of this application, or of one that it is mounted in, is over.
+        self._has_started = False
         self._mounts: list[MountInfo] = []
         self._stack = wrapped(Dispatcher(self._router, self.settings, self._catchers), middlewares)
         # Without middlewares, nobody but the server is told that a response was cut.
@@ -312,6 +314,7 @@ class Triows:
         self._mounts.append(MountInfo(template.path, name, app))
         if isinstance(app, Triows):
             self._mounted[template.path] = app
+            app._note_started(self._has_started or app._has_started)
 
     @hinting(STATIC_ARGUMENTS)
     def static(
@@ -427,8 +430,10 @@ class Triows:
             async with self._resources.entered(
                 self._compiler.shared, self._leave, overseer.run, self._give_up
             ):
+                self._note_started(True)
                 yield
         finally:
+            self._note_started(False)
             # It may be served again, even by a server that doesn't run its start-up.
             self._end_drain()
 
@@ -449,6 +454,21 @@ class Triows:
     def is_running(self) -> bool:
         """Whether the start-up has run and the shutdown has not."""
         return self._resources.planned is not None
+
+    @property
+    def ready(self) -> bool:
+        """
+        Whether the start-up is over and no shutdown has begun.
+
+        This is for balancers that ask whether a server wants new connections. It is false from the
+        first moment of a shutdown, while the server still answers. See :attr:`Drain.delay`. A
+        mounted application is ready together with the one that it is mounted in. Each worker
+        process has its own.
+
+        Plain Hypercorn doesn't say when a shutdown begins. There, it is true until all connections
+        are over.
+        """
+        return self._has_started and not self._exchanges.ending
 
     @property
     def drain_budget(self) -> float:
@@ -502,6 +522,7 @@ class Triows:
             Whether all connections and requests are over.
         """
         over: list[bool] = []
+        self._note_ending()
 
         async def drain_mounted(app: Triows) -> None:
             over.append(await app.drain(grace=grace))
@@ -523,9 +544,24 @@ class Triows:
 
     def _give_up(self) -> None:
         """Cancel all handlers, because a resource of the application has failed."""
+        self._note_ending()
         for exchange in live(self):
             if not exchange.lifetime.is_ending:
                 exchange.lifetime.cancel(Reason.APPLICATION_FAILED)
+
+    async def _wait_empty(self) -> None:
+        """Wait until no connection and no request is left, of mounted applications either."""
+        for app in self._nested():
+            await app._exchanges.wait_empty()
+
+    def _note_started(self, has_started: bool) -> None:
+        for app in self._nested():
+            app._has_started = has_started
+
+    def _note_ending(self) -> None:
+        """Note that a shutdown has begun. Connections may still come until it drains."""
+        for app in self._nested():
+            app._exchanges.ending = True
 
     def _end_drain(self) -> None:
         """Accept connections again, because the application may be started again."""

@@ -18,6 +18,7 @@ from ._command.others import command_meant, option_meant
 from ._log import logger
 from ._printable import printable
 from ._server.descriptors import open_missing_streams, passed_addresses
+from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
@@ -244,10 +245,18 @@ def _run(options: argparse.Namespace) -> int:
     if tree_signal is not None:
         # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
+    serve = partial(
+        run,
+        name=options.app,
+        config=config,
+        drain=Drain(
+            delay=values["drain_delay"], idle=values["drain_idle"], listen=values["drain_listen"]
+        ),
+        tree_signal=tree_signal,
+    )
     if options.inherit is not None:
         given = inherited(options.inherit)
-        app = _loaded(options.app)
-        return run(app, options.app, config, inherited=given, tree_signal=tree_signal)
+        return serve(_loaded(options.app), inherited=given)
     settings: Any = {"manager": manager, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
@@ -259,7 +268,7 @@ def _run(options: argparse.Namespace) -> int:
         from ._server.workers import supervise  # noqa: PLC0415
 
         return supervise(command, options.app, config, workers=values["workers"], **settings)
-    return run(_loaded(options.app), options.app, config, **settings)
+    return serve(_loaded(options.app), manager=manager)
 
 
 def _set_up_log(values: Mapping[str, Any]) -> None:

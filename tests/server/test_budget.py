@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from triows import Timeouts, Triows
+from triows import Drain, Timeouts, Triows
 from triows._server.budget import AIR, INTERRUPT_GRACE, Budget, at_most
 
 TIMEOUTS = Timeouts(close=1, teardown=2, shutdown_grace=30, disconnect_grace=5)
@@ -15,7 +15,7 @@ TIMEOUTS = Timeouts(close=1, teardown=2, shutdown_grace=30, disconnect_grace=5)
 
 @pytest.fixture
 def budget():
-    return Budget.of(Triows(timeouts=TIMEOUTS))
+    return Budget.of(Triows(timeouts=TIMEOUTS), Drain())
 
 
 def test_a_graceful_end_takes_as_long_as_the_drain_and_the_end_without_connections(budget):
@@ -39,12 +39,12 @@ def test_each_signal_has_its_time(budget):
 
 def test_plain_requests_have_their_time_even_if_no_handler_needs_any():
     short = Timeouts(close=0.1, teardown=0.1, shutdown_grace=0.1, disconnect_grace=0.1)
-    assert Budget.of(Triows(timeouts=short)).graceful >= 3  # Hypercorn's graceful_timeout
+    assert Budget.of(Triows(timeouts=short), Drain()).graceful >= 3  # Hypercorn's graceful_timeout
 
 
 def test_an_application_that_is_not_imported_has_that_of_the_default_settings():
     unknown = Budget.unknown()
-    usual = Budget.of(Triows())
+    usual = Budget.of(Triows(), Drain())
     assert unknown.graceful == unknown.idle == unknown.at_once == usual.at_once
 
 

@@ -834,7 +834,7 @@ async def test_a_shutdown_ends_idle_connections_at_once_and_lets_a_request_end(
         dropping.says(asked("/hello", "content-length: 10", method="POST"))
         await settled()
         for connection in tuple(engine.open):
-            connection.shut_down()
+            connection.shut_down(0)
         assert [one.end for one in (silent, idle, half)] == [None, "closed", None]
         # These two wait until their clients have read the response.
         assert [(one.end, one.eofs) for one in (last, dropping)] == [(None, 1)] * 2
@@ -854,7 +854,7 @@ async def test_a_response_that_has_begun_is_completed_at_a_shutdown(autojump_clo
         wire = engine.connect()
         wire.says(asked("/streaming") + asked())
         await settled()
-        engine.open[0].shut_down()
+        engine.open[0].shut_down(0)
         site.go.set()
         await settled()
         assert bodies(wire, "GET") == [b"halfwhole"]

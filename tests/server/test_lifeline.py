@@ -8,9 +8,10 @@ import signal
 import socket
 
 import pytest
+import trio
 
 from triows._server.budget import Budget
-from triows._server.lifeline import Lifeline, inherited
+from triows._server.lifeline import LAST, REPLACED, Lifeline, inherited
 
 
 @pytest.fixture
@@ -71,6 +72,45 @@ def test_a_line_that_is_cut_has_no_orders(pair):
     line = Lifeline(workers)
     workers.close()
     assert line.orders() == b""
+
+
+@pytest.mark.parametrize(("word", "others"), [(REPLACED, True), (LAST, False)])
+def test_the_parent_says_whether_other_workers_go_on(pair, word, others):
+    parents, workers = pair
+    line = Lifeline(workers)
+    assert line.others_go_on() is None
+    parents.send(bytes([word]))
+    assert [line.others_go_on() for _ in range(2)] == [others] * 2
+    assert line.orders() == bytes([word])  # it was not taken
+    assert line.others_go_on() is others
+
+
+def test_no_other_worker_goes_on_if_the_parent_has_gone_without_a_word(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    parents.close()
+    assert line.others_go_on() is False
+
+
+async def test_a_word_that_comes_after_the_signal_is_waited_for(autojump_clock, pair, nursery):
+    parents, workers = pair
+    line = Lifeline(workers)
+
+    async def speak() -> None:
+        await trio.sleep(0.05)
+        parents.send(bytes([LAST]))
+
+    nursery.start_soon(speak)
+    await line.wait_told()
+    assert (line.others_go_on(), trio.current_time()) == (False, pytest.approx(0.05, abs=0.02))
+
+
+async def test_a_word_that_never_comes_is_not_waited_for_long(autojump_clock, pair):
+    _, workers = pair
+    line = Lifeline(workers)
+    await line.wait_told()
+    assert line.others_go_on() is None
+    assert trio.current_time() < 0.2
 
 
 @pytest.mark.real_socket

@@ -205,7 +205,7 @@ async def play(case: Case) -> Seen:
 async def shut_down(engine: Engine, after: float) -> None:
     await trio.sleep(after)
     for connection in tuple(engine.open):
-        connection.shut_down()
+        connection.shut_down(0)
 
 
 def check(case: Case, seen: Seen) -> None:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.raw import handshake
-from triows import Triows, WebSocket, WebSocketRoute
+from triows import Drain, Triows, WebSocket, WebSocketRoute
 from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
 from triows._server.server import open_server
@@ -70,7 +70,7 @@ async def test_a_server_serves_from_the_beginning_of_its_block(autojump_clock, r
     async with app.running(), open_server(app, Config(), reactor=reactor) as server:
         assert b"200" in await Reached(server, reactor).ask()
         assert server.connections == 1
-        await server.shut_down(refusing=False)
+        await server.shut_down(Drain())
     assert server.connections == 0
 
 
@@ -82,7 +82,7 @@ async def test_its_block_ends_when_it_was_shut_down_and_all_have_ended(autojump_
             n.start_soon(server.wait_ended)
             await wait_all_tasks_blocked()
             assert len(n.child_tasks) == 1
-            await server.shut_down(refusing=False)
+            await server.shut_down(Drain())
         assert silent.closed.is_set()
 
 
@@ -109,7 +109,7 @@ async def test_a_server_that_has_ended_takes_no_connection(autojump_clock, react
     app = application()
     async with app.running():
         async with open_server(app, Config(), reactor=reactor) as server:
-            await server.shut_down(refusing=False)
+            await server.shut_down(Drain())
         with pytest.raises(RuntimeError):
             Reached(server, reactor)
     assert server.connections == 0
@@ -123,7 +123,7 @@ async def test_a_connection_has_the_variables_of_the_server_and_not_those_of_its
     async with app.running(), open_server(app, Config(), reactor=reactor) as server:
         where.set("the caller")
         assert b"the server" in await Reached(server, reactor).ask()
-        await server.shut_down(refusing=False)
+        await server.shut_down(Drain())
 
 
 async def test_a_server_that_cannot_end_says_what_has_not_ended(autojump_clock, reactor, caplog):
@@ -138,7 +138,7 @@ async def test_a_server_that_cannot_end_says_what_has_not_ended(autojump_clock, 
         connection = Reached(server, reactor)
         await connection.link.client.send_all(REQUEST)
         await wait_all_tasks_blocked()
-        await server.shut_down(refusing=False, grace=1)
+        await server.shut_down(Drain(), grace=1)
         await server.warn_of_rest()
         assert "the server can't end" in caplog.text
         assert "Stubborn" in caplog.text
@@ -156,5 +156,5 @@ async def test_a_handshake_that_came_before_the_shutdown_is_not_refused(autojump
     async with app.running(), open_server(app, Config(), reactor=reactor) as server:
         connection = Reached(server, reactor)
         await connection.link.client.send_all(handshake("/greet"))
-        await server.shut_down(refusing=False)
+        await server.shut_down(Drain())
         assert (await connection.link.client.receive_some()).startswith(b"HTTP/1.1 101")

@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import subprocess
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import AIR, Budget
+from triows._server.lifeline import LAST, REPLACED, TURN
 from triows._server.worker import Worker, exit_in_words
 
 BUDGET = Budget(graceful=30.0, interrupted=3.0, idle=1.0, at_once=7.0)
@@ -138,7 +140,7 @@ async def test_it_is_asked_by_the_line_whether_its_loop_turns(play):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        assert await played.line.recv(10) == b"\0"
+        assert await played.line.recv(10) == bytes([TURN])
         await wait_all_tasks_blocked()
         assert answers == []
         await played.line.send(b"\n")
@@ -163,14 +165,14 @@ async def test_an_end_counts_as_an_answer_because_something_else_notices_it(play
 async def test_a_worker_that_heeds_the_signal_gets_no_other(autojump_clock, play, number):
     played = play({number: 3})
     await played.become_ready()
-    assert await played.worker.end(trio.Event(), number) == 3
+    assert await played.worker.end(trio.Event(), number, others=True) == 3
     assert played.process.signals == [number]
     assert (played.worker.dismissed, played.worker.killed) == (True, False)
 
 
 async def test_a_worker_that_is_not_ready_is_never_interrupted(autojump_clock, play):
     played = play({signal.SIGTERM: 0})
-    await played.worker.end(trio.Event(), signal.SIGINT)
+    await played.worker.end(trio.Event(), signal.SIGINT, others=True)
     assert played.process.signals == [signal.SIGTERM]
 
 
@@ -183,7 +185,7 @@ async def test_a_worker_is_killed_after_the_time_that_it_stated(
     played = play()
     await played.become_ready()
     began = trio.current_time()
-    assert await played.worker.end(trio.Event(), number) == -signal.SIGKILL
+    assert await played.worker.end(trio.Event(), number, others=True) == -signal.SIGKILL
     assert trio.current_time() - began == pytest.approx(seconds + AIR)
     assert played.worker.killed
     assert caplog.messages == [f"worker 4321 is killed: it has not ended in {seconds:g} s"]
@@ -196,11 +198,12 @@ async def test_a_hurry_is_told_by_the_line_and_the_same_signal(autojump_clock, p
     await played.become_ready()
     hurry = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(played.worker.end, hurry, number)
+        nursery.start_soon(partial(played.worker.end, hurry, number, others=True))
         await wait_all_tasks_blocked()
         assert played.process.signals == [number]
+        await played.line.recv(1)
         hurry.set()
-        assert await played.line.recv(10) == bytes([number])
+        assert await played.line.recv(1) == bytes([number])
         await wait_all_tasks_blocked()
         assert played.process.signals == [number, number]
         played.process.exit(128 + number)
@@ -211,21 +214,37 @@ async def test_a_worker_that_ignores_the_hurry_is_killed_earlier(autojump_clock,
     played = play()
     await played.become_ready()
     began = trio.current_time()
-    assert await played.worker.end(hurrying()) == -signal.SIGKILL
+    assert await played.worker.end(hurrying(), others=True) == -signal.SIGKILL
     assert trio.current_time() - began == pytest.approx(BUDGET.at_once + AIR)
 
 
 async def test_a_worker_that_has_ended_is_not_hurried(autojump_clock, play):
     played = play({signal.SIGTERM: 0})
     await played.become_ready()
-    await played.worker.end(hurrying())
+    await played.worker.end(hurrying(), others=True)
     assert played.process.signals == [signal.SIGTERM]
 
 
 async def test_the_line_is_closed_after_the_end(autojump_clock, play):
     played = play({signal.SIGTERM: 0})
-    await played.worker.end(trio.Event())
+    await played.worker.end(trio.Event(), others=True)
+    await played.line.recv(1)
     assert await played.line.recv(1) == b""
+
+
+@pytest.mark.parametrize(("others", "word"), [(True, REPLACED), (False, LAST)])
+async def test_a_worker_is_told_before_the_signal_whether_others_go_on(play, others, word):
+    told = []
+
+    class Looking(PlayedProcess):
+        def send_signal(self, number):
+            told.append(played.line._sock.recv(100, socket.MSG_DONTWAIT))
+            super().send_signal(number)
+
+    played = play({signal.SIGTERM: 0})
+    played.process.__class__ = Looking
+    await played.worker.end(trio.Event(), others=others)
+    assert told == [bytes([word])]
 
 
 # Its process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Choice", "Kind", "Text", "Workers"]
+__all__ = ["Choice", "Kind", "Seconds", "Text", "Workers"]
 
 
 class Kind(Protocol):
@@ -46,6 +47,21 @@ class Choice:
         if word not in self.words:
             raise ValueError(f"give one of {', '.join(self.words)}, not {text!r}")
         return word
+
+
+@frozen
+class Seconds:
+    """A number of seconds, 0 or more."""
+
+    def from_text(self, text: str) -> float:
+        """Read the number."""
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"give a number of seconds, 0 or more, not {text!r}")
+        return seconds
 
 
 #: Each worker is a process with an interpreter and the application in it, for one core. No machine

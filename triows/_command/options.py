@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from .kinds import Choice, Text, Workers
+from .kinds import Choice, Seconds, Text, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +85,27 @@ GROUPS = {
             default=1,
         ),
         Option("--reload", "start again when a Python file in this folder changes", default=False),
+    ),
+    "shutdown": (
+        Option(
+            "--drain-delay",
+            "after SIGTERM, go on for so long while app.ready is false (default: 0)",
+            Seconds(),
+            "SECONDS",
+            default=0.0,
+        ),
+        Option(
+            "--drain-idle",
+            "after SIGTERM, keep idle connections for so long (default: 1)",
+            Seconds(),
+            "SECONDS",
+            default=1.0,
+        ),
+        Option(
+            "--drain-listen",
+            "while shutting down, keep listening and answer 503",
+            default=False,
+        ),
     ),
     "log": (
         Option(

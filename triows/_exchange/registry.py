@@ -73,8 +73,10 @@ class Exchanges:
         # When the drain began, and how many seconds it gives handlers, if their own grace is
         # longer. ``None`` while there is no drain.
         self._drain: tuple[float, float] | None = None
-        #: Whether the application is shutting down. New handshakes are then refused.
+        #: Whether live connections are being closed. New handshakes are then refused.
         self.draining = False
+        #: Whether a shutdown has begun. Connections may still come for a while.
+        self.ending = False
 
     def __iter__(self) -> Iterator[Exchange]:
         """Yield all exchanges, the oldest first."""
@@ -98,7 +100,7 @@ class Exchanges:
     def end_drain(self) -> None:
         """Take new exchanges again, because the application may be started again."""
         self._drain = None
-        self.draining = False
+        self.draining = self.ending = False
 
     def grace_left(self, timeouts: Timeouts) -> float:
         """Return how many seconds a handler that begins now has. It is 0 when a drain is over."""
@@ -143,7 +145,8 @@ class Exchanges:
         Returns:
             Whether all exchanges are over.
         """
-        self._drain, self.draining = (trio.current_time(), grace), True
+        self._drain = (trio.current_time(), grace)
+        self.draining = self.ending = True
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for exchange in self:

@@ -38,7 +38,7 @@ class Tree(Outlined):
     pid: int
     #: Whether the start-up has begun and the shutdown is not over.
     running: bool
-    #: Whether the application shuts down, and so refuses new connections.
+    #: Whether a shutdown has begun.
     draining: bool
     #: The lifespan, and the resources with ``scope="app"``, in the order of their entry.
     resources: tuple[ResourceNode, ...]
@@ -128,7 +128,7 @@ def _tree(
     return Tree(
         pid=os.getpid(),
         running=inside.running,
-        draining=inside.exchanges.draining,
+        draining=inside.exchanges.ending,
         resources=tuple(node for _, one in parts for node in look_at_shared(one.resources)),
         connections=tuple(one for one in oldest_first if isinstance(one, ConnectionNode)),
         requests=tuple(one for one in oldest_first if isinstance(one, RequestNode)),

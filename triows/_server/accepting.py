@@ -14,7 +14,7 @@ from triows._transports.wire import NOTSENT_LOWAT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["accept_from", "prepare"]
+__all__ = ["accept_from", "accept_rest", "prepare"]
 
 logger = logging.getLogger("triows")
 
@@ -23,6 +23,10 @@ _ACCEPTS = 32
 
 #: How many seconds to wait if the system has no more descriptors or memory. Trio waits as long.
 _PAUSE = 0.1
+
+#: How many connections may wait in the queue of a listener. This is the limit of Linux' default
+#: settings (``net.core.somaxconn``).
+_MOST_QUEUED = 4096
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -79,6 +83,32 @@ async def accept_from(
             complained = False
             connection.setblocking(False)
             start(connection)
+
+
+def accept_rest(
+    listener: socket.socket,
+    start: Callable[[socket.socket], None],
+    room: Callable[[], trio.Event | None],
+) -> None:
+    """
+    Accept what waits in the queue of a listener that is about to be closed, as far as possible.
+
+    Args:
+        listener: As in :func:`accept_from`.
+        start: As in :func:`accept_from`.
+        room: As in :func:`accept_from`.
+    """
+    for _ in range(_MOST_QUEUED):
+        if room() is not None:
+            return
+        try:
+            connection, _ = listener.accept()
+        except OSError as exc:
+            if exc.errno in _GONE:
+                continue
+            return  # the queue is empty, or the system has no room
+        connection.setblocking(False)
+        start(connection)
 
 
 def prepare(listener: socket.socket) -> None:

@@ -16,6 +16,8 @@ from .connection import LINGER
 if TYPE_CHECKING:
     from triows._app import Triows
 
+    from .drain import Drain
+
 __all__ = ["AIR", "INTERRUPT_GRACE", "Budget", "at_most"]
 
 #: Spare seconds for the scheduler and the event loop, on a machine under load.
@@ -51,11 +53,16 @@ class Budget:
     at_once: float
 
     @classmethod
-    def of(cls, app: Triows) -> Self:
-        """Add up the settings of *app*. Plain HTTP requests end while the application drains."""
+    def of(cls, app: Triows, drain: Drain) -> Self:
+        """
+        Add up the settings of *app* and *drain*.
+
+        Plain HTTP requests end, and idle connections too, while the application drains. The
+        listeners end within :data:`LINGER`.
+        """
         idle = LINGER + app.timeouts.teardown + AIR
         http = Config.graceful_timeout
-        graceful = max(app.drain_budget, http)
+        graceful = drain.delay + max(app.drain_budget, http, drain.idle)
         interrupted = max(app.drain_seconds(INTERRUPT_GRACE), min(http, INTERRUPT_GRACE))
         return cls(idle + graceful, idle + interrupted, idle, cls._at_once(app.timeouts))
 

@@ -77,6 +77,7 @@ class HTTPConnection:
         "_current",
         "_deadline",
         "_has_eof",
+        "_has_little_time",
         "_is_closed",
         "_is_idle",
         "_is_last",
@@ -140,6 +141,8 @@ class HTTPConnection:
         self._is_idle = False
         # Whether there is no request after this one, and whether the last response is out.
         self._is_last = self._is_lingering = False
+        # Whether a shutdown has set the deadline, so that nothing else moves it.
+        self._has_little_time = False
         self._is_paused = False
         # When the next request, or the client's end, has to be there.
         self._deadline = Deadline(services.pinger, services.now, self._end_waiting)
@@ -159,24 +162,39 @@ class HTTPConnection:
         self._deadline.move(patience)
         self.wire.start(self._services.tasks, self)
 
-    def shut_down(self) -> None:
-        """
-        End soon: at once if a request was served, and otherwise after the response.
-
-        A client that has just connected has :data:`LINGER` seconds to make its request.
-        """
+    def answer_last(self) -> None:
+        """Let the response to this request, or to the next one, be the last. It says so."""
         if self._current is not None:
             self._current.writer.keep_alive = False
-        elif self._to_drop is not None:
-            self._linger()  # the rest of the body must not destroy the response
-        elif not (self._is_upgraded or self._is_lingering or self._is_last):
-            if not self.output.is_empty:
-                self._linger()
-            elif self._requests:
-                self.close()
-            else:
-                self._deadline.move(LINGER)
         self._is_last = True
+
+    def shut_down(self, idle: float) -> None:
+        """
+        End soon: after the response, or if no request comes.
+
+        A client that has just connected has :data:`LINGER` seconds to make its request.
+
+        Args:
+            idle: How many seconds any other client has to make another request.
+        """
+        self.answer_last()
+        if self._to_drop is not None:
+            self._linger()  # the rest of the body must not destroy the response
+        elif self.waits:
+            self._has_little_time = True
+            self._more_time = 0.0
+            seconds = idle if self._requests else LINGER
+            if not seconds:
+                self._end_waiting()
+            elif self._deadline.at > self._services.now() + seconds:
+                self._deadline.move(seconds)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a request."""
+        return self._current is None and not (
+            self._is_upgraded or self._is_lingering or self._is_closed
+        )
 
     def close_idle(self) -> None:
         """Close at once, unless a task serves a request, which ends by itself."""
@@ -279,7 +297,9 @@ class HTTPConnection:
     def _serve_next(self) -> None:
         """Serve the next request, if its head is there."""
         if self._running >= _MOST_RUNNING:
-            self._is_idle, self._deadline.at = False, NEVER  # the client waits for us
+            self._is_idle = False
+            if not self._has_little_time:
+                self._deadline.at = NEVER  # the client waits for us
             self._hold()
             return
         try:
@@ -320,6 +340,8 @@ class HTTPConnection:
     def _wait_for_head(self) -> None:
         if self._has_eof:
             self._linger()
+        elif self._has_little_time:
+            return
         elif not self._reader.unread:
             if self._requests and not self._is_idle:
                 self._is_idle = True
@@ -363,7 +385,7 @@ class HTTPConnection:
         self._running -= 1
         if request is self._current:
             self._end_request(request, returned=returned)
-        elif self._running == _MOST_RUNNING - 1 and not self._is_last:
+        elif self._running == _MOST_RUNNING - 1 and not (self._is_closed or self._is_lingering):
             self._look()
             self._release()
 

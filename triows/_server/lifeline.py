@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import trio
 from attrs import astuple, frozen
 
 if TYPE_CHECKING:
@@ -15,10 +17,20 @@ if TYPE_CHECKING:
 
     from .budget import Budget
 
-__all__ = ["TURN", "Inherited", "Lifeline", "inherited"]
+__all__ = ["LAST", "REPLACED", "TURN", "Inherited", "Lifeline", "inherited"]
 
-#: Asks a worker whether its event loop turns. No signal has this number.
-TURN = 0
+#: What the parent writes before it tells a worker to end: whether all workers end, so that nobody
+#: accepts connections any more, or another worker has taken its place. No signal has these numbers.
+LAST: Final = 0
+REPLACED: Final = 255
+
+#: What the parent writes to ask a worker whether its event loop turns.
+TURN: Final = 254
+
+#: How often a worker that was told to end looks for that, and the seconds between two looks. A
+#: service manager may send its signal to all processes at the same time, so that a worker gets it
+#: before the parent has said anything.
+_LOOKS, _PAUSE = 10, 0.01
 
 
 class Lifeline:
@@ -31,6 +43,9 @@ class Lifeline:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        # A thread reads, and the event loop looks at what comes.
+        self._reading = threading.Lock()
+        self._others_go_on: bool | None = None
 
     def ready(self, budget: Budget) -> None:
         """Report that connections are accepted, and how long an end may take."""
@@ -39,14 +54,39 @@ class Lifeline:
 
     def orders(self) -> bytes:
         """
-        Return what the parent wants: :data:`TURN`, or signals after which the worker ends at once.
+        Return the signals after which the parent wants this worker to end at once.
 
-        It is nothing if the parent is gone. Call it when :meth:`fileno` is readable.
+        :data:`LAST`, :data:`REPLACED` and :data:`TURN` may be among them. There are none if the
+        parent is gone. Call it when :meth:`fileno` is readable.
         """
-        try:
-            return self._socket.recv(100)
-        except OSError:
-            return b""
+        return self._read(0)
+
+    async def wait_told(self) -> None:
+        """Wait until the parent has said whether other workers go on, for a short time."""
+        for _ in range(_LOOKS):
+            if self.others_go_on() is not None:
+                return
+            await trio.sleep(_PAUSE)
+
+    def others_go_on(self) -> bool | None:
+        """Say whether other workers go on when this one ends; ``None`` if that isn't known."""
+        with suppress(BlockingIOError):
+            self._read(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return self._others_go_on
+
+    def _read(self, flags: int) -> bytes:
+        with self._reading:
+            try:
+                written = self._socket.recv(100, flags)
+            except BlockingIOError:
+                raise
+            except OSError:
+                written = b""
+            if REPLACED in written:
+                self._others_go_on = True
+            if LAST in written or not written:  # without a parent, all workers end
+                self._others_go_on = False
+        return written
 
     def report_turn(self) -> None:
         """Answer :data:`TURN`. Call it in the event loop: that it runs is the answer."""

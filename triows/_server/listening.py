@@ -9,19 +9,25 @@ import socket
 import stat
 import traceback
 from contextlib import ExitStack
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
 
 from triows._managers import contextmanager
 from triows.exceptions import AddressError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from .newcomers import identity
 
-__all__ = ["Listener", "check_address", "configuration", "listening"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .newcomers import Identity
+
+__all__ = ["Heir", "Listener", "check_address", "configuration", "listening"]
 
 
 def configuration(**settings: Any) -> Config:
@@ -35,6 +41,32 @@ def configuration(**settings: Any) -> Config:
     return config
 
 
+class Heir(Enum):
+    """Who gets the newcomers of a listener when this process doesn't accept any more."""
+
+    #: Nobody: the listener is ours alone.
+    NOBODY = "nobody"
+    #: The socket belongs to somebody else, such as systemd. Newcomers wait in its queue until a
+    #: process accepts them.
+    NEXT = "the next process"
+    #: Other processes that serve the same application accept from the same socket.
+    OTHERS = "other processes"
+
+
+def _nobody() -> Heir:
+    return Heir.NOBODY
+
+
+def _next() -> Heir:
+    return Heir.NEXT
+
+
+def _heir_of_worker(others: Callable[[], bool | None], address: str) -> Heir:
+    if others() is not False:
+        return Heir.OTHERS
+    return Heir.NEXT if _is_descriptor(address) else Heir.NOBODY
+
+
 @frozen
 class Listener:
     """A listening socket, which is non-blocking."""
@@ -42,6 +74,10 @@ class Listener:
     socket: socket.socket
     #: Whether its connections use TLS.
     secure: bool
+    #: Says who gets the newcomers when this process doesn't accept any more.
+    heir: Callable[[], Heir] = _nobody
+    #: Of a Unix socket, which file it is. Somebody may put another socket in its place.
+    file: Identity | None = Factory(lambda self: identity(self.socket), takes_self=True)
 
     @property
     def url(self) -> str:
@@ -91,9 +127,15 @@ def _meant(address: str) -> str | None:
     return None
 
 
+def _is_descriptor(address: str) -> bool:
+    return address.startswith("fd:")
+
+
 @contextmanager
 def listening(
-    config: Config, sockets: Sequence[socket.socket] | None = None
+    config: Config,
+    sockets: Sequence[socket.socket] | None = None,
+    others: Callable[[], bool | None] | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -103,6 +145,8 @@ def listening(
     Args:
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
+        others: For a worker, whose *sockets* are those of ``config.bind``: says whether other
+            workers go on when this one ends, or ``None`` if that isn't known.
 
     Raises:
         AddressError: An address can't be bound.
@@ -113,34 +157,41 @@ def listening(
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
     with ExitStack() as stack:
         if sockets is None:
-            secure, insecure = _bound(config, stack)
+            yield _bound(config, stack)
+            return
+        for sock in sockets:
+            stack.callback(sock.close)
+        if not sockets:
+            raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
+        for sock in sockets:
+            _listen(config, sock)
+        if others is None:
+            heirs = [_next] * len(sockets)
         else:
-            for sock in sockets:
-                stack.callback(sock.close)
-            given: list[socket.socket] = list(sockets)
-            secure, insecure = (given, []) if config.ssl_enabled else ([], given)
-            if not given:
-                raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
-            for sock in given:
-                _listen(config, sock)
+            heirs = [partial(_heir_of_worker, others, address) for address in config.bind]
         yield [
-            *(Listener(sock, secure=True) for sock in secure),
-            *(Listener(sock, secure=False) for sock in insecure),
+            Listener(sock, config.ssl_enabled, heir)
+            for sock, heir in zip(sockets, heirs, strict=True)
         ]
 
 
-def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Bind the addresses of *config*, with and without TLS. *stack* closes the sockets."""
+def _bound(config: Config, stack: ExitStack) -> list[Listener]:
+    """Bind the addresses of *config*. *stack* closes the sockets."""
     if not config.bind:
         raise ValueError("config.bind has no address: write config.bind = ['127.0.0.1:8000']")
     with_tls = config.bind if config.ssl_enabled else []
     without = config.insecure_bind if config.ssl_enabled else config.bind
     for address in (*with_tls, *without):
         check_address(address)
-    return (
-        [_bind(config, address, stack) for address in with_tls],
-        [_bind(config, address, stack) for address in without],
-    )
+    return [
+        Listener(
+            _bind(config, address, stack),
+            secure,
+            _next if _is_descriptor(address) else _nobody,
+        )
+        for addresses, secure in ((with_tls, True), (without, False))
+        for address in addresses
+    ]
 
 
 def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:

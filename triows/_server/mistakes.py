@@ -12,6 +12,8 @@ from triows._app import Triows
 from triows._loop import note_loop
 from triows._routing.websocket_route import WebSocketRoute
 
+from .drain import Drain
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -19,6 +21,7 @@ __all__ = [
     "app_mistake",
     "check_app",
     "check_config",
+    "check_drain",
     "check_sockets",
     "check_trigger",
     "wait_triggered",
@@ -215,6 +218,20 @@ async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
     except Exception as exc:
         note_loop(exc)
         raise
+
+
+def check_drain(drain: object) -> None:
+    """
+    Refuse what isn't a :class:`Drain`.
+
+    Raises:
+        TypeError: It isn't one. The message says what to write instead.
+    """
+    if drain is None or isinstance(drain, Drain):
+        return
+    seconds = isinstance(drain, int | float) and not isinstance(drain, bool)
+    instead = f"drain=Drain(delay={drain})" if seconds else "drain=Drain(delay=...)"
+    raise TypeError(f"drain takes a triows.Drain, not {drain!r}: write {instead}")
 
 
 def check_sockets(sockets: Sequence[object] | None) -> None:

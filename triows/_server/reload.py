@@ -163,6 +163,8 @@ class Reloader:
                         self._command, [one.socket for one in self._addresses]
                     )
                     nursery.start_soon(self._report, worker)
+            for one in self._addresses:
+                one.socket.close()
             await self._end(worker)
 
     async def _report(self, worker: Worker) -> None:
@@ -185,7 +187,7 @@ class Reloader:
                 hurry.set()
 
             nursery.start_soon(lose_patience)
-            await worker.end(hurry, signal.SIGINT)
+            await worker.end(hurry, signal.SIGINT, others=not self._stop.is_set())
             nursery.cancel_scope.cancel()
 
 

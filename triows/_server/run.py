@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
+from attrs import evolve
 
 from triows._counted import counted
 from triows._errors import is_a, leaves, only, unwrapped
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
 
+    from .drain import Drain
     from .lifeline import Inherited
     from .notify import Manager
     from .server import Server
@@ -46,6 +48,7 @@ def run(
     name: str,
     config: Config,
     *,
+    drain: Drain,
     inherited: Inherited | None = None,
     manager: Manager = NOBODY,
     tree_signal: int | None = None,
@@ -61,6 +64,7 @@ def run(
         app: The application.
         name: What the log calls it.
         config: Hypercorn's configuration.
+        drain: What a shutdown does with newcomers and with idle connections.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
         manager: The service manager that has started the process. For a worker, its parent tells
@@ -76,7 +80,7 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, manager, tree_signal)
+        return trio.run(_serve_observed, app, config, name, inherited, manager, tree_signal, drain)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -92,9 +96,10 @@ async def _serve_observed(
     inherited: Inherited | None,
     manager: Manager,
     tree_signal: int | None,
+    drain: Drain,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, config, inherited, manager)
+    process = _Process(app, config, inherited, manager, drain)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -133,16 +138,22 @@ class _Process:
         config: As in :func:`run`.
         inherited: For a worker.
         manager: As in :func:`run`.
+        drain: As in :func:`run`.
     """
 
     def __init__(
-        self, app: Triows, config: Config, inherited: Inherited | None, manager: Manager
+        self,
+        app: Triows,
+        config: Config,
+        inherited: Inherited | None,
+        manager: Manager,
+        drain: Drain,
     ) -> None:
         self.code = 0
         self.notifier = Notifier(manager)
         lifeline = None if inherited is None else inherited.lifeline
         self.signals = SignalWatch(
-            Budget.of(app),
+            Budget.of(app, drain),
             Remains(app),
             self._end,
             self._reload,
@@ -151,6 +162,7 @@ class _Process:
         )
         self._app = app
         self._inherited = inherited
+        self._drain = drain
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
@@ -182,20 +194,22 @@ class _Process:
         return "failed at its shutdown" if self._stopping else "failed while it was served"
 
     async def _serve(self, name: str) -> None:
-        sockets = None if self._inherited is None else self._inherited.sockets
+        sockets = others = None
+        if self._inherited is not None:
+            sockets, others = self._inherited.sockets, self._inherited.lifeline.others_go_on
         # This outlives the server, because the application's resources exit after it.
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, sockets=sockets)
+                serve = partial(serve_until, ending, self._drain, sockets=sockets, others=others)
                 urls = await nursery.start(serve, self._app, self._config)
-                self.signals.note_started(Budget.of(self._app))
+                self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
                     self._serving = f"serving {name} on {', '.join(urls)}"
                     logger.info("%s", self._serving)
                     self.notifier.tell_ready(self._serving)
                 else:
-                    self._inherited.lifeline.ready(Budget.of(self._app))
+                    self._inherited.lifeline.ready(Budget.of(self._app, self._drain))
             beside.cancel_scope.cancel()
 
     def _end(self, number: int, at_once: bool) -> None:
@@ -211,7 +225,7 @@ class _Process:
             what = "ending at once" if self.signals.started else "ending the start-up"
             start = starting(self._app)
             waits = "" if start is None else f": {start}"
-            logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
+            logger.info("%s, %s%s", what, at_most(Budget.of(self._app, self._drain).at_once), waits)
             self._scope.cancel()
 
     def _reload(self) -> None:
@@ -240,22 +254,28 @@ class _Process:
         self._server = server
         await self._stop.wait()
         self._stopping = True
-        if not server.connections:
+        if self._inherited is not None:
+            await self._inherited.lifeline.wait_told()
+        drain, grace = self._drain, math.inf
+        if self._stopped_by == signal.SIGINT:
+            drain, grace = evolve(drain, delay=0, idle=0), INTERRUPT_GRACE
+        drain = evolve(drain, delay=server.delay(drain))
+        if not (server.connections or drain.delay):
             # Accept none, so that the end has less to wait for.
-            await server.stop_accepting()
-        budget = Budget.of(self._app)
-        if server.connections:
+            await server.stop_accepting(drain)
+        budget = Budget.of(self._app, drain)
+        if server.connections or drain.delay:
             seconds = budget.after(self._stopped_by)
-            what = f"closing {counted(server.connections, 'connection')}"
+            before = f"listening for {drain.delay:g} s more, then " if drain.delay else ""
+            what = f"{before}closing {counted(server.connections, 'connection')}"
         else:
             seconds, what = budget.idle, "there is no connection"
             self.signals.end_within(seconds)
         message = f"shutting down, {at_most(seconds)}: {what}"
         logger.info("%s", message)
         self.notifier.tell_stopping(message, seconds)
-        grace = INTERRUPT_GRACE if self._stopped_by == signal.SIGINT else math.inf
         beside.start_soon(self._report_progress, server)
-        await server.shut_down(refusing=self._inherited is None, grace=grace)
+        await server.shut_down(drain, grace=grace)
 
     async def _report_progress(self, server: Server) -> None:
         """Log what is left from time to time, until all has ended."""
@@ -267,6 +287,8 @@ class _Process:
 
     def _doing(self, server: Server) -> str:
         """Say what the shutdown waits for."""
+        if self._app.is_running and not self._app._exchanges.draining and server.is_listening:
+            return "listening"
         if server.connections:
             return f"closing {counted(server.connections, 'connection')}"
         exiting = self._app._resources.exiting

@@ -12,8 +12,16 @@ from triows._errors import only
 from triows._loop import check_trio
 
 from .access import keep_lines_whole
+from .drain import Drain
 from .listening import listening
-from .mistakes import check_app, check_config, check_sockets, check_trigger, wait_triggered
+from .mistakes import (
+    check_app,
+    check_config,
+    check_drain,
+    check_sockets,
+    check_trigger,
+    wait_triggered,
+)
 from .server import open_server
 from .tls import credentials
 from .watchdog import blocks_named
@@ -45,6 +53,7 @@ async def serve(
     *,
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
     sockets: Sequence[socket.socket] | None = None,
+    drain: Drain | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -61,11 +70,12 @@ async def serve(
         app: The application. Its start-up runs first, and its shutdown last.
         config: Hypercorn's configuration: ``bind``, ``certfile`` and so on. ``workers`` has no
             effect here.
-        shutdown_trigger: An async function. When it returns, the server refuses new connections,
-            drains the live ones as :meth:`Triows.drain` says, and ends.
+        shutdown_trigger: An async function. When it returns, the server stops listening, drains the
+            live connections as :meth:`Triows.drain` says, and ends.
         sockets: Bound sockets, to listen on instead of ``config.bind``. Other processes may share
             them. They are closed at the end. A server that shuts down leaves new connections to
-            the other processes.
+            the other processes, or in the queue for the next one.
+        drain: What a shutdown does with newcomers and with idle connections.
         task_status: Started with the URLs on which the server listens.
 
     Raises:
@@ -84,17 +94,21 @@ async def serve(
     check_config(config)
     check_sockets(sockets)
     check_trigger(shutdown_trigger)
+    check_drain(drain)
 
-    ending = partial(_shut_down_after, shutdown_trigger, refusing=sockets is None)
-    await serve_until(ending, app, config, sockets=sockets, task_status=task_status)
+    drain = drain or Drain()
+    ending = partial(_shut_down_after, shutdown_trigger, drain)
+    await serve_until(ending, drain, app, config, sockets=sockets, task_status=task_status)
 
 
 async def serve_until(
     ending: Ending,
+    drain: Drain,
     app: Triows,
     config: Config,
     *,
     sockets: Sequence[socket.socket] | None = None,
+    others: Callable[[], bool | None] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -102,9 +116,11 @@ async def serve_until(
 
     Args:
         ending: Decides when the server ends, and how.
+        drain: How it ends if it has served as many requests as it may.
         app: As in :func:`serve`.
         config: As in :func:`serve`.
         sockets: As in :func:`serve`.
+        others: As in :func:`listening`.
         task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)
@@ -114,9 +130,9 @@ async def serve_until(
         # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
-                with listening(config, sockets) as listeners:
+                with listening(config, sockets, others) as listeners:
                     async with open_server(app, config, tls=tls, listeners=listeners) as server:
-                        await _run_until(ending, server, task_status, refusing=sockets is None)
+                        await _run_until(ending, drain, server, task_status)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         error = only(group)
@@ -129,9 +145,8 @@ async def serve_until(
 async def run_server(
     server: Server,
     shutdown_trigger: Callable[[], Awaitable[object]] | None,
+    drain: Drain,
     task_status: trio.TaskStatus[list[str]],
-    *,
-    refusing: bool,
 ) -> None:
     """
     Let a server go on until a trigger, and then until it has ended.
@@ -139,30 +154,25 @@ async def run_server(
     Args:
         server: The server of an application that is running.
         shutdown_trigger: As in :func:`serve`.
+        drain: As in :func:`serve`.
         task_status: As in :func:`serve`.
-        refusing: As in :meth:`Server.shut_down`.
     """
-    ending = partial(_shut_down_after, shutdown_trigger, refusing=refusing)
-    await _run_until(ending, server, task_status, refusing=refusing)
+    await _run_until(partial(_shut_down_after, shutdown_trigger, drain), drain, server, task_status)
 
 
 async def _shut_down_after(
-    trigger: Callable[[], Awaitable[object]] | None, server: Server, *, refusing: bool
+    trigger: Callable[[], Awaitable[object]] | None, drain: Drain, server: Server
 ) -> None:
     if trigger is not None:
         await wait_triggered(trigger)
-        await server.shut_down(refusing=refusing)
+        await server.shut_down(drain)
         await server.warn_of_rest()
 
 
 async def _run_until(
-    ending: Ending,
-    server: Server,
-    task_status: trio.TaskStatus[list[str]],
-    *,
-    refusing: bool,
+    ending: Ending, drain: Drain, server: Server, task_status: trio.TaskStatus[list[str]]
 ) -> None:
-    worn_out = partial(_shut_down_after, server.wait_worn_out, refusing=refusing)
+    worn_out = partial(_shut_down_after, server.wait_worn_out, drain)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ending, server)

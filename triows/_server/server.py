@@ -24,12 +24,14 @@ from triows._transports.tls import TLS, TLSWire
 from triows._transports.turn import current_turn
 from triows._transports.wire import PlainWire
 
-from .accepting import accept_from, prepare
+from .accepting import accept_from, accept_rest, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection
 from .guarded import GuardedTasks
 from .jobs import Jobs
+from .listening import Heir
+from .newcomers import QUIET, turn_away
 from .own_headers import OwnHeaders
 from .pool import Pool
 from .scopes import ScopeSettings
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
+    from .drain import Drain
     from .listening import Listener
     from .tls import Credentials
 
@@ -113,6 +116,9 @@ class Server:
         self._room: trio.Event | None = None
         self._listening = trio.CancelScope()
         self._has_stopped_listening = trio.Event()
+        # The listeners whose queues are emptied before they are closed.
+        self._turned_away: list[Listener] = []
+        self._is_ending = False
         self._reactor = reactor
         self._pinger = pinger
         self._trimmer = trimmer
@@ -172,9 +178,16 @@ class Server:
                         nursery.start_soon(accept_from, one.socket, start, self._full)
                     await trio.sleep_forever()
         finally:
+            for one in self._turned_away:
+                accept_rest(one.socket, partial(self._start_accepted, one), self._full)
             for one in self._listeners:
                 one.socket.close()
             self._has_stopped_listening.set()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it takes new connections."""
+        return not self._has_stopped_listening.is_set()
 
     async def wait_ended(self) -> None:
         """Wait until :meth:`shut_down` was called and all connections have ended."""
@@ -189,16 +202,56 @@ class Server:
         """How many connections there are, of any kind."""
         return len(self._connections)
 
-    async def stop_accepting(self) -> None:
-        """Close the listeners, and answer clients that were accepted a moment ago."""
+    async def stop_accepting(self, drain: Drain) -> None:
+        """
+        Begin the end: take no newcomers any more, and answer those that came a moment ago.
+
+        From the first moment on, the application isn't ready, and each response on a connection
+        is the last one. After the delay, the listeners are closed. A second call has no effect.
+
+        Args:
+            drain: How long the delay is.
+        """
+        await self._begin_to_end(drain)
         await self._stop_listening()
-        await self._answer_silent()
+
+    async def _begin_to_end(self, drain: Drain) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._app._note_ending()
+        for connection in self._connections:
+            connection.answer_last()
+        await trio.sleep(self.delay(drain))
+
+    def delay(self, drain: Drain) -> float:
+        """Return for how many seconds it goes on when an end has begun."""
+        # If other processes take the newcomers, nobody has to notice that this one ends.
+        return 0.0 if Heir.OTHERS in self._heirs() else drain.delay
+
+    def _heirs(self) -> list[Heir]:
+        return [one.heir() for one in self._listeners]
 
     async def _stop_listening(self) -> None:
+        """Close the listeners, and serve whoever is in their queues, because nobody else will."""
+        if not self.is_listening:
+            return
+        answer_until = trio.current_time() + LINGER
+        ours = [one for one in self._listeners if one.heir() is Heir.NOBODY]
+        for one in ours:
+            turn_away(one.socket, one.file)
+        if ours:
+            await trio.sleep(QUIET)
+        self._turned_away = ours
         self._listening.cancel()
         await self._has_stopped_listening.wait()
+        with trio.move_on_at(answer_until):
+            while self._silent:
+                if self._asked is None:
+                    self._asked = trio.Event()
+                await self._asked.wait()
 
-    async def shut_down(self, *, refusing: bool, grace: float = math.inf) -> None:
+    async def shut_down(self, drain: Drain, *, grace: float = math.inf) -> None:
         """
         End all connections in order and in time. Then :meth:`wait_ended` returns.
 
@@ -206,16 +259,16 @@ class Server:
         ``graceful_timeout`` is for what is left of plain HTTP after that.
 
         Args:
-            refusing: Whether to go on accepting connections meanwhile, to tell WebSocket clients
-                to come back later (503). If not, other processes that listen on the same sockets
-                get these connections.
+            drain: What happens to newcomers and to idle connections.
             grace: How many seconds handlers and requests get, if the settings allow more.
         """
-        if not refusing:
-            await self.stop_accepting()
+        if drain.listen and all(one is Heir.NOBODY for one in self._heirs()):
+            await self._begin_to_end(drain)
+        else:
+            await self.stop_accepting(drain)
         started = trio.current_time()
         # What the application knows as an exchange has the grace that drain() gives it.
-        self._end_idle(math.inf)
+        self._end_idle(drain.idle)
         async with trio.open_nursery() as nursery:
             # There are our own connections behind middleware, too. drain() ends those.
             ours = {exchange.lifetime.tasks for exchange in live(self._app)}
@@ -223,11 +276,15 @@ class Server:
                 if bridge.opened_in not in ours:
                     nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
             await self._app.drain(grace=grace)
+        with trio.move_on_at(started + self._app.drain_seconds(grace)):
+            await self._wait_idle_ended(started + drain.idle)
+            await self._app._wait_empty()
         await self._stop_listening()
         # What is left are requests that middleware answers by itself, and responses that clients
         # have not taken.
         http_deadline = started + min(self._config.graceful_timeout, grace)
-        self._end_idle(http_deadline)
+        self._end_idle(0)
+        self._jobs.end_at(http_deadline)
         # And WebSockets of mounted applications that aren't ours, which were told to end.
         last = max(http_deadline, started + min(self._app.timeouts.shutdown_grace, grace))
         self._tasks.end_at(last)
@@ -242,20 +299,22 @@ class Server:
             alive(self._app, self._tasks.live),
         )
 
-    def _end_idle(self, deadline: float) -> None:
-        """End connections without a request now, and other requests at the deadline."""
+    def _end_idle(self, seconds: float) -> None:
+        """End connections without a request after so many seconds."""
         for connection in tuple(self._connections):
-            connection.shut_down()
-        if deadline < math.inf:
-            self._jobs.end_at(deadline)
+            connection.shut_down(seconds)
 
-    async def _answer_silent(self) -> None:
-        """Serve connections that were accepted a moment ago, because nobody else will."""
-        with trio.move_on_after(LINGER):
-            while self._silent:
-                if self._asked is None:
-                    self._asked = trio.Event()
-                await self._asked.wait()
+    async def _wait_idle_ended(self, deadline: float) -> None:
+        """Wait until no connection waits for a request any more, until the deadline at most."""
+        with trio.move_on_at(deadline):
+            while any(connection.waits for connection in self._connections):
+                await self._wait_change()
+
+    async def _wait_change(self) -> None:
+        """Wait until a connection has ended."""
+        if self._room is None:
+            self._room = trio.Event()
+        await self._room.wait()
 
     def _note_asked(self, connection: HTTPConnection) -> None:
         if connection in self._silent:
@@ -314,6 +373,8 @@ class Server:
         connection.on_over = partial(self._note_over, connection, close)
         self._connections[connection] = None
         self._silent.add(connection)
+        if self._is_ending:
+            connection.answer_last()
         connection.start()
 
     def _note_over(self, connection: HTTPConnection, close: Callable[[], object]) -> None:
@@ -348,15 +409,14 @@ class Server:
     async def wait_closed(self) -> None:
         """Wait until no connection is left. From then on none may come, and no task waits."""
         while self._connections:
-            if self._room is None:
-                self._room = trio.Event()
-            await self._room.wait()
+            await self._wait_change()
         self._has_ended = True
         self._pool.close()
 
     def close_idle(self) -> None:
         """Close what nothing is running for, because the server was cancelled. None may come."""
         self._has_ended = True
+        self._app._note_ending()
         for connection in tuple(self._connections):
             connection.close_idle()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import TURN
+from .lifeline import LAST, REPLACED, TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ class Worker:
         if self.ready_at is not None:
             self._process.send_signal(signum)
 
-    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM) -> int:
+    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM, *, others: bool) -> int:
         """
         Tell it to end, wait until it has, and return what :meth:`wait` returns.
 
@@ -117,8 +117,12 @@ class Worker:
         Args:
             hurry: When this is set, the worker is told to end at once.
             number: The first signal. SIGINT gives handlers less time than SIGTERM.
+            others: Whether other workers accept from the same sockets after its end. If not, it
+                closes them in order.
         """
         self.dismissed = True
+        with suppress(OSError):  # it has ended by now
+            await self._line.send(bytes([REPLACED if others else LAST]))
         if self.ready_at is None:
             number = signal.SIGTERM  # Python would show a traceback for SIGINT
         self._process.send_signal(number)

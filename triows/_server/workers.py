@@ -206,7 +206,9 @@ class Supervisor:
         self._wanted = trio.Event()
 
     def dismiss_all(self) -> None:
-        """Tell all workers to end."""
+        """Tell all workers to end, and leave the listening sockets to them."""
+        for one in self._addresses:
+            one.socket.close()
         for worker in list(self._live):
             self._dismiss(worker)
 
@@ -396,7 +398,7 @@ class Supervisor:
     async def _end(self, worker: Worker) -> None:
         # Whatever else ends a worker, such as its replacement, it has all of its grace.
         number = signal.SIGINT if self._signal == signal.SIGINT else signal.SIGTERM
-        code = await worker.end(self._hurry, number)
+        code = await worker.end(self._hurry, number, others=self._signal is None)
         self._dismissed.discard(worker)
         # If the signal ended a worker that didn't handle signals yet, nothing was interrupted.
         graceful = code == 0 or (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +9,7 @@ import trio
 
 from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
+from triows._server.drain import Drain
 from triows._server.serve import run_server, serve
 from triows._server.server import Server, open_server
 
@@ -41,6 +41,8 @@ class Backend(Protocol):
     root_path: str
     #: How many seconds an answer is on its way at most.
     round_trip: float
+    #: What a shutdown does with newcomers and with idle connections.
+    drain: Drain
 
     async def serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
@@ -73,13 +75,21 @@ class Memory:
         app: The application.
         root_path: The path at which it is mounted.
         transit: The network. Without it, everything arrives at once.
+        drain: What a shutdown does with newcomers and with idle connections.
     """
 
     url = ""
 
-    def __init__(self, app: Triows, root_path: str, transit: Transit | None = None) -> None:
+    def __init__(
+        self,
+        app: Triows,
+        root_path: str,
+        transit: Transit | None = None,
+        drain: Drain | None = None,
+    ) -> None:
         self.root_path = root_path
         self._app = app
+        self.drain = drain or Drain()
         self._reactor = MemoryReactor()
         self.round_trip = 0.0 if transit is None else transit.round_trip
         self._transit = transit
@@ -105,7 +115,7 @@ class Memory:
         async with self._app.running():
             opened = open_server(self._app, self._config, reactor=self._reactor)
             async with opened as server, trio.open_nursery() as nursery:
-                await nursery.start(partial(run_server, server, trigger, refusing=True))
+                await nursery.start(run_server, server, trigger, self.drain)
                 self._server = server
                 task_status.started()
 
@@ -128,6 +138,8 @@ class Memory:
         await trio.lowlevel.checkpoint()
         if self._server is None:
             raise ConnectionRefusedError("the application has not started")
+        if not self._server.is_listening:
+            raise ConnectionRefusedError("the application has been shut down")
         try:
             self._server.start(opening, close)
             call.tells_end = True
@@ -143,10 +155,12 @@ class Loopback:
     Args:
         app: The application.
         config: Hypercorn's configuration.
+        drain: As in :class:`Memory`.
     """
 
-    def __init__(self, app: Triows, config: Config) -> None:
+    def __init__(self, app: Triows, config: Config, drain: Drain | None = None) -> None:
         self._app = app
+        self.drain = drain or Drain()
         self._config = config
         self.url = ""
         self.root_path = config.root_path
@@ -163,7 +177,13 @@ class Loopback:
     async def _serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[list[str]]
     ) -> None:
-        await serve(self._app, self._config, shutdown_trigger=trigger, task_status=task_status)
+        await serve(
+            self._app,
+            self._config,
+            shutdown_trigger=trigger,
+            drain=self.drain,
+            task_status=task_status,
+        )
 
     async def connect(self, call: Call, buffer: int) -> End:
         if call.address is not None:

@@ -16,7 +16,7 @@ from triows._errors import is_a, leaves, without_cancelled
 from triows._loop import check_trio_in_test
 from triows._managers import asynccontextmanager
 from triows._server.config import free_port
-from triows._server.mistakes import app_mistake
+from triows._server.mistakes import app_mistake, check_drain
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._server.config import Config
+    from triows._server.drain import Drain
     from triows.inspect import Tree
 
     from ._http import AsyncHTTPClient, HTTPResponse
@@ -426,6 +427,7 @@ async def open_app(
     raise_app_exceptions: bool = True,
     blocked: float = BLOCKED,
     network: Network | None = None,
+    drain: Drain | None = None,
 ) -> AsyncIterator[AppClient]:
     """
     Run *app* in the test's Trio loop, and give a client for it. No sockets are used.
@@ -459,6 +461,8 @@ async def open_app(
             some task is always ready to run. ``math.inf`` sets no limit.
         network: Delays, cuts and breaks connections. See :class:`Network`. By default,
             all bytes arrive at once.
+        drain: What a shutdown does with newcomers and with idle connections, as for
+            :func:`triows.serve`.
 
     Raises:
         LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.
@@ -476,7 +480,8 @@ async def open_app(
     transit = None if network is None else Transit(network)
     if timeout is None:
         timeout = TIMEOUT + (0.0 if transit is None else transit.round_trip)
-    memory = Memory(app, root_path, transit)
+    check_drain(drain)
+    memory = Memory(app, root_path, transit, drain)
     staged = partial(Stage, app, memory, patience=patience, raises=raise_app_exceptions)
     async with _opened(app, staged, timeout, base_url, startup_timeout, blocked) as client:
         yield client
@@ -493,6 +498,7 @@ async def open_server(
     startup_timeout: float = STARTUP_TIMEOUT,
     raise_app_exceptions: bool = True,
     blocked: float = BLOCKED,
+    drain: Drain | None = None,
 ) -> AsyncIterator[AppClient]:
     """
     Serve *app* on a free port of your machine, and give a client for it.
@@ -509,6 +515,7 @@ async def open_server(
         startup_timeout: As in :func:`open_app`.
         raise_app_exceptions: As in :func:`open_app`.
         blocked: As in :func:`open_app`.
+        drain: As in :func:`open_app`.
 
     Raises:
         RuntimeError: The application is running already, the clock is a virtual one, or the test
@@ -524,7 +531,8 @@ async def open_server(
             "a server on real sockets needs the real clock: leave autojump_clock, or "
             "clock=MockClock(), to tests with open_app()"
         )
-    sockets = Loopback(app, config or free_port())
+    check_drain(drain)
+    sockets = Loopback(app, config or free_port(), drain)
     staged = partial(Stage, app, sockets, patience=patience, raises=raise_app_exceptions)
     async with _opened(app, staged, timeout, None, startup_timeout, blocked) as client:
         yield client

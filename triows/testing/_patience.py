@@ -54,7 +54,9 @@ class Patience:
     lateness: str
 
     @classmethod
-    def of(cls, app: Triows, round_trip: float, connection: float | None) -> Self:
+    def of(
+        cls, app: Triows, round_trip: float, connection: float | None, delay: float = 0.0
+    ) -> Self:
         """
         Add up what the settings of an application allow.
 
@@ -62,6 +64,7 @@ class Patience:
             app: The application.
             round_trip: How many seconds an answer is on its way at most.
             connection: How many seconds the end of a connection may take, if that is known.
+            delay: How many seconds the server goes on when a shutdown has begun.
         """
         timeouts = list(app._inside().timeouts())
         if connection is None:
@@ -74,7 +77,7 @@ class Patience:
             notice=max(
                 _limited(max(one.ping_interval + one.ping_timeout, one.send)) for one in timeouts
             ),
-            shutdown=_limited(app.drain_budget + app.timeouts.teardown) + connection,
+            shutdown=delay + _limited(app.drain_budget + app.timeouts.teardown) + connection,
             ending=connection + _limited(app.timeouts.teardown),
             round_trip=round_trip,
             slowness=_slowness(timeouts, round_trip),

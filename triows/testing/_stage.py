@@ -66,7 +66,7 @@ class Stage:
         self.app = app
         self.backend = backend
         self.nursery = nursery
-        self.patience = Patience.of(app, backend.round_trip, patience)
+        self.patience = Patience.of(app, backend.round_trip, patience, backend.drain.delay)
         self.calls = Calls(raises=raises)
         self.alive = Alive(app, self.calls)
         #: Whether something was found that does not end.

@@ -28,6 +28,7 @@ from trio.testing import MockClock
 
 from tests.server.applications.attacked import descriptors
 from triows._server.arrival import Addresses, Arrival
+from triows._server.drain import Drain
 from triows._server.serve import run_server
 from triows._server.server import Server, open_server
 from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
@@ -157,7 +158,7 @@ async def listening(app: Triows, config: Config, stop: trio.Event) -> AsyncItera
     """
     reactor = MemoryReactor()
     async with open_server(app, config, reactor=reactor) as server, trio.open_nursery() as nursery:
-        await nursery.start(partial(run_server, server, stop.wait, refusing=True))
+        await nursery.start(run_server, server, stop.wait, Drain())
         yield MemoryListener(server, reactor)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -11,6 +10,7 @@ import trio
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, frame, handshake, take_frame
 from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
+from triows._server.drain import Drain
 from triows._server.serve import run_server
 from triows._server.server import Server, open_server
 from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
@@ -150,7 +150,7 @@ async def serving(app: Triows, **settings: Any) -> AsyncIterator[Site]:
             async with app.running(), open_server(app, config, reactor=reactor) as server:
                 site = Site(server, reactor, scope, over)
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(partial(run_server, server, site.stop.wait, refusing=True))
+                    await nursery.start(run_server, server, site.stop.wait, Drain())
                     task_status.started(site)
         over.set()
 
