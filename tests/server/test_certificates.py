@@ -8,21 +8,26 @@ import signal
 import socket
 import ssl
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+import triows
 from tests.raw import TEXT, frame, handshake
 from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
 from tests.server.harness.versions import Versions
-from tests.server.test_serve import address_of, serving
+from tests.server.test_serve import address_of, configured, serving
 from triows import Triows
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.real_socket
 
@@ -150,6 +155,30 @@ async def test_openssl_sees_an_alert_if_it_has_no_certificate(settings, version)
         told = await trio.to_thread.run_sync(connect, url)
     # TLS 1.2 has no alert for that, so OpenSSL sends a general one.
     assert "alert certificate required" in told or "alert handshake failure" in told
+
+
+# Keys with a password
+
+
+@pytest.fixture
+def encrypted(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with a key that needs the password ``secret``."""
+    file = Path(settings["keyfile"])
+    key = load_pem_private_key(file.read_bytes(), None)
+    protection = BestAvailableEncryption(b"secret")
+    encrypted = file.with_name("encrypted.pem")
+    encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
+    return {**settings, "keyfile": str(encrypted)}
+
+
+async def test_nobody_is_asked_for_the_password_of_a_key(encrypted):
+    with pytest.raises(OSError, match="is encrypted: give its password, by"):
+        await triows.serve(telling(), configured(**encrypted))
+
+
+async def test_a_key_is_used_with_its_password(encrypted, trust):
+    async with serving(telling(), **encrypted, keyfile_password="secret") as url:
+        assert (await seen(url, trust))["tls_version"] == 0x0304
 
 
 # Renewing

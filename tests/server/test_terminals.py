@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 import trio
 
 from tests.server.clients import Closed, open_trio_websocket
-from tests.server.harness.process import TRIOWS, ServerProcess
+from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, ServerProcess
 from tests.server.harness.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -71,6 +72,19 @@ async def test_a_terminal_that_is_closed_drains(options):
             terminal.close()
             assert await is_told(client)
         assert await ended(process) == 0
+
+
+def test_a_process_ends_in_order_though_nobody_can_read_its_log_any_more():
+    with Terminal() as terminal:
+        served = [*TRIOWS, "ordinary:app", "--bind", "127.0.0.1:0"]
+        command = terminal.command_with_streams(served)
+        with subprocess.Popen(command, cwd=APPLICATIONS, start_new_session=True) as process:
+            try:
+                terminal.wait_for(b"serving ordinary:app")
+                terminal.close()
+                assert process.wait(PATIENCE) == 0
+            finally:
+                process.kill()
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["single", "workers"])

@@ -118,6 +118,24 @@ async def test_a_worker_that_ends_first_is_not_ready(autojump_clock, play, close
     assert played.worker.ready_at is None
 
 
+async def test_a_worker_that_ends_before_it_has_read_that_it_should_is_not_ready(play):
+    played = play()
+    answers = []
+
+    async def note_answer():
+        answers.append(await played.worker.wait_ready())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note_answer)
+        nursery.start_soon(partial(played.worker.end, trio.Event(), others=False))
+        await wait_all_tasks_blocked()
+        # Its end is closed with the process. What it hasn't read resets the line.
+        played.line.close()
+        await wait_all_tasks_blocked()
+        played.process.exit(0)
+    assert answers == [False]
+
+
 async def test_signals_are_passed_on_only_when_it_listens_to_them(play):
     played = play()
     played.worker.pass_on(signal.SIGUSR1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from attrs import frozen
@@ -35,7 +35,7 @@ class ScopeSettings:
 def http_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> Scope:
     """Make the scope of a plain request."""
     path = head.path.decode("ascii")
-    return {
+    scope: Scope = {
         "type": "http",
         "asgi": _HTTP,
         "http_version": head.http_version,
@@ -49,14 +49,17 @@ def http_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> 
         "client": addresses.client,
         "server": addresses.server,
         "state": {},
-        "extensions": _extensions(addresses, "http.response.pathsend", "http.response.trailers"),
+        "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
     }
+    if addresses.tls is not None:
+        scope["extensions"]["tls"] = addresses.tls.extension()
+    return scope
 
 
 def websocket_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> Scope:
     """Make the scope of a request that asks for a WebSocket, without any subprotocols."""
     path = head.path.decode("ascii")
-    return {
+    scope: Scope = {
         "type": "websocket",
         "asgi": _WEBSOCKET,
         "http_version": head.http_version,
@@ -70,12 +73,8 @@ def websocket_scope(head: Request, addresses: Addresses, settings: ScopeSettings
         "server": addresses.server,
         "subprotocols": [],
         "state": {},
-        "extensions": _extensions(addresses, "websocket.http.response"),
+        "extensions": {"websocket.http.response": {}},
     }
-
-
-def _extensions(addresses: Addresses, *names: str) -> dict[str, Any]:
-    extensions: dict[str, Any] = {name: {} for name in names}
     if addresses.tls is not None:
-        extensions["tls"] = addresses.tls.extension()
-    return extensions
+        scope["extensions"]["tls"] = addresses.tls.extension()
+    return scope

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
-from attrs import evolve
 from hypercorn.utils import parse_socket_addr, valid_server_name
 
 from triows._inspection.inside import live
@@ -386,17 +385,15 @@ class Server:
             self._room = None
 
     def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
-        addresses = Addresses(
-            parse_socket_addr(sock.family, sock.getpeername()),
-            parse_socket_addr(sock.family, sock.getsockname()),
-            secure,
-        )
+        client = parse_socket_addr(sock.family, sock.getpeername())
+        server = parse_socket_addr(sock.family, sock.getsockname())
         if not secure:
-            return Arrival(PlainWire(sock, self._reactor), addresses)
+            return Arrival(PlainWire(sock, self._reactor), Addresses(client, server, secure=False))
         assert self._tls is not None
         shown, tls = self._tls
         wire = TLSWire(sock, self._reactor, tls)
-        return Arrival(wire, evolve(addresses, tls=Described(shown, wire.ssl_object)))
+        described = Described(shown, wire.ssl_object)
+        return Arrival(wire, Addresses(client, server, secure=True, tls=described))
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope

@@ -78,11 +78,13 @@ class Worker:
         async with trio.open_nursery() as nursery:
             # A child process of the worker may hold its end of the line open.
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
-            # The first message is so short that it comes in one piece.
-            if report := await self._line.recv(100):
-                self.budget = Budget(*map(float, report.split()))
-                self.ready_at = trio.current_time()
-                nursery.cancel_scope.cancel()
+            # If it ends before it has read what end() has written, the line is reset.
+            with suppress(ConnectionError):
+                # The first message is so short that it comes in one piece.
+                if report := await self._line.recv(100):
+                    self.budget = Budget(*map(float, report.split()))
+                    self.ready_at = trio.current_time()
+                    nursery.cancel_scope.cancel()
         return self.ready_at is not None
 
     async def _cancel_at_exit(self, scope: trio.CancelScope) -> None:
