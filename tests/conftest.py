@@ -20,17 +20,19 @@ LONG = [
     "server/test_workers.py",
     "server/test_signals.py",
     "testing/test_plugin.py",
+    "server/test_run.py",
+    "benchmarks/test_harness.py",
     "server/test_http_clients.py",
     "server/test_reload.py",
+    "trials/fuzz/test_campaign.py",
     "schedules/test_everywhere.py",
     "exchange/test_promise_of_routes.py",
     "exchange/test_promise.py",
     "server/test_shapes.py",
-    "testing/test_crowd.py",
-    "server/test_run.py",
+    "examples/test_chat_browser.py",
     "trials/restart/test_ways.py",
-    "trials/fuzz/test_campaign.py",
     "test_readme.py",
+    "testing/test_crowd.py",
 ]
 
 

@@ -4,7 +4,8 @@ Decides what coverage measures.
 Until Python 3.14, measuring makes all code of a process two to three times as slow: also that of
 pytest, Trio and Hypothesis. So it is paused for what would tell nothing new: while tests are
 collected, in the process that only hands them out, in tests with the marker ``unmeasured``, and for
-most of a test's sets of parameters, if it has many. What runs meanwhile counts as not run. So
+most of a test's sets of parameters, if it has many. Of a test with Hypothesis, only a few examples
+are measured, and never what Hypothesis does to make them. What runs meanwhile counts as not run. So
 coverage is never said to be better than it is.
 """
 
@@ -15,22 +16,27 @@ import sys
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
-from typing import TYPE_CHECKING
+from inspect import iscoroutinefunction
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import triows
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 __all__ = [
     "pytest_collection",
     "pytest_collection_modifyitems",
+    "pytest_runtest_call",
     "pytest_runtest_protocol",
     "pytest_runtestloop",
     "pytest_sessionstart",
+    "sampled",
     "spread",
     "unmeasured",
 ]
@@ -38,21 +44,49 @@ __all__ = [
 #: How many sets of parameters of a test are measured.
 SETS = 10
 
+#: Of this many examples of Hypothesis, the first one is measured.
+EXAMPLES = 5
+
 _IS_UNMEASURED = pytest.StashKey[bool]()
+
+
+def _measures(tracer: object) -> bool:
+    """Whether it is coverage's and not a debugger's."""
+    return type(tracer).__module__ == "coverage"
+
+
+@contextmanager
+def _traced_by(tracer: Any) -> Iterator[None]:
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 @contextmanager
 def unmeasured(is_paused: bool = True) -> Iterator[None]:
     """Pause the measuring of this thread. A debugger goes on."""
-    tracer = sys.gettrace()
-    is_paused = is_paused and type(tracer).__module__ == "coverage"
-    if is_paused:
-        sys.settrace(None)
-    try:
+    if is_paused and _measures(sys.gettrace()):
+        with _traced_by(None):
+            yield
+    else:
         yield
-    finally:
-        if is_paused:
-            sys.settrace(tracer)
+
+
+def sampled(test: Callable[..., Any], tracer: Any) -> Callable[..., Any]:
+    """Have some calls of the test traced, while the measuring is paused."""
+    numbers = count()
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if next(numbers) % EXAMPLES:
+            return test(*args, **kwargs)
+        with _traced_by(tracer):
+            return test(*args, **kwargs)
+
+    return run
 
 
 def spread(items: list[pytest.Item], number: int) -> Iterable[pytest.Item]:
@@ -107,3 +141,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Measure the test, or don't."""
     with unmeasured(item.stash[_IS_UNMEASURED]):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure some of a test's examples. This begins when Trio is around each of them."""
+    test = getattr(getattr(item, "obj", None), "hypothesis", None)
+    tracer = sys.gettrace()
+    if test is None or not _measures(tracer) or iscoroutinefunction(test.inner_test):
+        return (yield)
+    inner = test.inner_test
+    test.inner_test = sampled(inner, tracer)
+    try:
+        with unmeasured():
+            return (yield)
+    finally:
+        test.inner_test = inner

@@ -257,7 +257,7 @@ def test_a_current_folder_that_is_gone_ends_with_2(folder, capsys):
         (["a.py", "--reload"], "'a.py' isn't a command: write triows run a.py --reload"),
         (["serve"], "'serve' isn't a command: write triows run MODULE:APP"),
         (["dev", "a:b"], "'dev' isn't a command: write triows run a:b"),
-        (["run", "a:b", "9000"], "'9000' isn't an argument: write --bind 127.0.0.1:9000"),
+        (["run", "a:b", "9000"], "'9000' isn't an argument: write --port 9000"),
         (["run", "a:b", "--workers", "0"], "--workers: give a whole number, 1 or more, not '0'"),
         (["run", "a:b", "--workers", "1.5"], "give a whole number, 1 or more, not '1.5'"),
         (["run", "a:b", "--workers", "1025"], "a process of its own, and 1024 is the most"),
@@ -280,27 +280,15 @@ def test_a_command_that_can_not_be_read_ends_with_2_and_one_line(capsys, argumen
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("--host 0.0.0.0", "--bind 0.0.0.0:8000"),
-        ("--host ::1", "--bind [::1]:8000"),
-        ("--port 9000", "--bind 127.0.0.1:9000"),
-        ("--port=9000", "--bind 127.0.0.1:9000"),
-        ("-p 9000", "--bind 127.0.0.1:9000"),
-        ("-p9000", "--bind 127.0.0.1:9000"),
+        ("-p 9000", "--port 9000"),
+        ("-p9000", "--port 9000"),
         ("-p triows.pid", "triows stays in the foreground"),
-        ("--host=0.0.0.0", "--bind 0.0.0.0:8000"),
-        ("--host=0.0.0.0 -p9000", "--bind 0.0.0.0:9000"),
         ("--timeout 30", "Timeouts(...)"),
         ("-t 30", "Timeouts(...)"),
         ("-t30", "Timeouts(...)"),
-        ("--no-factory", "leave it out"),
+        ("--no-debug", "leave it out"),
         ("-d", "stays in the foreground"),
         ("-D", "stays in the foreground"),
-        ("--host 0.0.0.0 --port 9000", "--bind 0.0.0.0:9000"),
-        ("--port 9000 --host 0.0.0.0", "--bind 0.0.0.0:9000"),
-        ("--port", "--bind 127.0.0.1:8000"),
-        ("-b :80", "write --bind"),
-        ("-w 2", "write --workers"),
-        ("-w2", "write --workers"),
         ("--uds a.sock", "--bind unix:PATH"),
         ("--reload-dir src", "write --reload, which watches"),
         ("--reload-include *.html", "write --reload, which watches"),
@@ -308,13 +296,14 @@ def test_a_command_that_can_not_be_read_ends_with_2_and_one_line(capsys, argumen
         ("--ssl-certfile c.pem", "write --certfile"),
         ("-k trio", "always runs on Trio"),
         ("--worker-class uvloop", "always runs on Trio"),
-        ("--factory", "`app = make_app()`"),
-        ("--access-log", "set up Python's logging"),
         ("--log-config log.ini", "set up Python's logging"),
         ("--ws-max-size 9", "Limits(message_size=BYTES)"),
         ("--ws-ping-interval 9", "Timeouts(ping_interval=SECONDS)"),
         ("--timeout-graceful-shutdown 9", "Timeouts(shutdown_grace=SECONDS)"),
-        ("--root-path /api", "await triows.serve(app, config)"),
+        ("--ciphers all", "write `ciphers = '...'` into a TOML file"),
+        ("--timeout-keep-alive 9", "write --keep-alive"),
+        ("--chdir src", "write --app-dir"),
+        ("--worker 2", "did you mean --workers?"),
     ],
 )
 @pytest.mark.parametrize("app_first", [True, False])
@@ -330,32 +319,31 @@ def test_an_option_of_another_server_is_told_what_does_it_here(capsys, options, 
 
 #: The options of uvicorn, Hypercorn, gunicorn, granian and daphne that `triows run` doesn't have.
 ELSEWHERE = """
-    --host --port --uds --fd --reload-dir --reload-include --reload-exclude
-    --reload-delay --env-file --log-config --access-log --no-access-log --use-colors
-    --no-use-colors --proxy-headers --no-proxy-headers --forwarded-allow-ips --root-path
-    --limit-concurrency --backlog --limit-max-requests --timeout-keep-alive
+    --uds --fd --reload-dir --reload-include --reload-exclude --reload-delay
+    --log-config --use-colors --no-use-colors --proxy-headers --no-proxy-headers
+    --forwarded-allow-ips --limit-concurrency --limit-max-requests --timeout-keep-alive
     --timeout-graceful-shutdown --ssl-keyfile --ssl-certfile --ssl-keyfile-password
     --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --header --server-header
-    --no-server-header --date-header --no-date-header --app-dir
-    --h11-max-incomplete-event-size --factory --loop --http --ws --ws-max-size
-    --ws-max-queue --ws-ping-interval --ws-ping-timeout --ws-per-message-deflate --lifespan
-    --interface --timeout-worker-healthcheck --access-logfile --access-logformat -b
-    --ca-certs --cert-reqs --ciphers -c --config --debug --error-log --error-logfile -g -k
-    --worker-class --keep-alive --keyfile-password --insecure-bind --max-requests
+    --no-server-header --date-header --no-date-header --h11-max-incomplete-event-size
+    --loop --http --ws --ws-max-size --ws-max-queue --ws-ping-interval --ws-ping-timeout
+    --ws-per-message-deflate --lifespan --interface --timeout-worker-healthcheck
+    --ca-certs --cert-reqs --ciphers --debug --error-log --error-logfile -g -k
+    --worker-class --keyfile-password --insecure-bind --max-requests
     --max-requests-jitter --pid --quic-bind --read-timeout --server-name --statsd-host
-    --statsd-prefix -m --umask -u -w --websocket-ping-interval --verify-mode
+    --statsd-prefix -m --umask -u --websocket-ping-interval --verify-mode
     --graceful-timeout --threads --worker-connections -t --timeout --limit-request-line
-    --limit-request-fields --reload-engine --reload-extra-file --check-config --print-config
-    --preload --reuse-port --chdir -D --daemon -e --env --worker-tmp-dir --user --group
-    --log-file --logger-class --pythonpath --log-syslog -n --name --suppress-ragged-eofs
-    --do-handshake-on-connect --blocking-threads --runtime-threads --runtime-mode
-    --task-impl --backpressure --http1-keep-alive --http2-max-frame-size --no-ws --no-log
-    --access-log-fmt --ssl-certificate --ssl-ca --url-path-prefix --respawn-failed-workers
-    --workers-lifetime --workers-kill-timeout --working-dir --env-files --static-path-mount
-    --reload-paths --process-name --pid-file --unix-socket --endpoint -v --verbosity
-    --http-timeout --log-fmt --ping-interval --ping-timeout --application-close-timeout
-    --proxy-headers-host -s --no-server-name --websocket_timeout --websocket_connect_timeout
-    -d --verbose --quiet -q -A --app
+    --limit-request-fields --reload-engine --reload-extra-file --check-config
+    --print-config --preload --reuse-port --chdir -D --daemon -e --env --worker-tmp-dir
+    --user --group --log-file --logger-class --pythonpath --log-syslog -n --name
+    --suppress-ragged-eofs --do-handshake-on-connect --blocking-threads
+    --runtime-threads --runtime-mode --task-impl --backpressure --http1-keep-alive
+    --http2-max-frame-size --no-ws --no-log --access-log-fmt --ssl-certificate --ssl-ca
+    --url-path-prefix --respawn-failed-workers --workers-lifetime --workers-kill-timeout
+    --working-dir --env-files --static-path-mount --reload-paths --process-name
+    --pid-file --unix-socket --endpoint -v --verbosity --http-timeout --log-fmt
+    --ping-interval --ping-timeout --application-close-timeout --proxy-headers-host -s
+    --no-server-name --websocket_timeout --websocket_connect_timeout -d --verbose
+    --quiet -q -A --app
 """
 
 
@@ -369,7 +357,53 @@ def test_every_option_of_another_server_has_a_remedy(capsys, option):
 
 
 def test_the_level_of_the_log_may_be_in_capitals():
-    assert _parser().parse_args(["run", "a:b", "--log-level", "DEBUG"]).log_level == "debug"
+    assert _parser().parse_args(["run", "a:b", "--log-level", "DEBUG"]).loglevel == "debug"
+
+
+# Other options
+
+
+def test_routes_are_listed_of_an_application_that_a_function_makes(folder, capsys, monkeypatch):
+    monkeypatch.delenv("MADE_WITH", raising=False)
+    text = (
+        "import os, triows\ndef make():\n    os.environ['MADE_WITH']\n    return triows.Triows()\n"
+    )
+    write(folder, "src/making_routes.py", text)
+    write(folder, "made.env", "MADE_WITH=tea\n")
+    options = ["--factory", "--app-dir", "src", "--env-file", "made.env"]
+    assert main(["routes", "making_routes:make", *options]) == 0
+    assert capsys.readouterr().out.startswith("METHOD")
+    assert os.environ.pop("MADE_WITH") == "tea"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--bind localhost:80 --port 80", "--bind has both host and port: leave --port out"),
+        ("--workers 2 --reload", "--reload serves by one process: leave --workers out"),
+        ("--config two.toml --reload", "--reload serves by one process: leave two.toml: workers"),
+        ("--config nowhere.toml", "--config: 'nowhere.toml' can't be read: there is no such file"),
+        ("--config keyless.toml", "keyless.toml: certfile and --keyfile go together"),
+        ("--certfile c.pem", "--certfile and --keyfile go together"),
+        ("--config ca.toml", "ca.toml: ca_certs without verify_mode would let in clients"),
+        ("--config ciphers.toml", "ciphers.toml: "),
+        ("--config broken.toml", "broken.toml: certfile: '{}/c.pem' can't be read"),
+        ("--env-file two.toml", "--env-file: 'two.toml', line 2: write NAME=value"),
+        ("--config env.toml", "env.toml: env_file: '{}/no.env' can't be read"),
+        ("--access-logfile no/a.log", "--access-logfile: 'no/a.log' can't be written: No such"),
+        ("--app-dir nowhere", "--app-dir: there is no folder 'nowhere'"),
+    ],
+)
+def test_options_that_can_not_work_end_with_2_and_a_sentence(folder, capsys, options, told):
+    write(folder, "two.toml", "workers = 2\n[logconfig_dict]\n")
+    write(folder, "keyless.toml", "certfile = 'c.pem'")
+    write(folder, "ca.toml", "certfile = 'c.pem'\nkeyfile = 'k.pem'\nca_certs = 'ca.pem'")
+    write(folder, "ciphers.toml", "ciphers = 'ALL'")
+    write(folder, "broken.toml", "certfile = 'c.pem'\nkeyfile = 'k.pem'")
+    write(folder, "env.toml", "env_file = 'no.env'")
+    assert main(["run", "nowhere:app", *options.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {told.format(folder)}")
 
 
 # Certificates
@@ -418,7 +452,7 @@ def test_a_certificate_that_can_not_be_used_ends_with_2_and_names_its_option(
 PASSWORD_FILES = [
     ("none", "--keyfile-password-file: '{}/none' can't be read: No such file or directory"),
     ("", "--keyfile-password-file: '{}/' can't be read: Is a directory"),
-    ("empty", "--keyfile-password-file: '{}/empty' is empty"),
+    ("empty", "--keyfile-password-file: the first line of '{}/empty' is empty"),
     ("binary", "--keyfile-password-file: '{}/binary' can't be read: it isn't text"),
     ("wrong", "--keyfile: '{}/encrypted.pem' has no private key in PEM format, or its password"),
 ]
@@ -442,7 +476,7 @@ def test_a_password_without_a_key_is_refused(certificates, capsys):
     option = ["--keyfile-password-file", f"{certificates}/password"]
     assert main(["run", "nowhere:app", *option]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "triows: --keyfile-password-file needs --certfile and --keyfile"
+    assert line == "triows: --keyfile-password-file has an effect only with a certificate and a key"
 
 
 def test_an_encrypted_key_is_read_with_the_password_in_a_file(certificates, capsys):
@@ -467,24 +501,22 @@ def test_it_knows_its_version(capsys):
     assert capsys.readouterr().out == f"triows {version('triows')}\n"
 
 
-@pytest.mark.parametrize("address", ["", "unix:", "127.0.0.1:http"])
-def test_an_address_that_is_none_is_refused_before_anything_is_imported(address, capsys):
-    assert main(["run", "nowhere:app", "--bind", address]) == 2
-    assert capsys.readouterr().err.startswith("triows: --bind: ")
-
-
 @pytest.mark.parametrize(
     ("address", "told"),
     [
+        ("unix:", "'unix:/run/app.sock'"),
         ("8000", "'127.0.0.1:8000' for this machine alone, or '0.0.0.0:8000'"),
-        (":8000", "'127.0.0.1:8000' for this machine alone, or '0.0.0.0:8000'"),
-        ("http://localhost:8000", "write it without 'http://', as in 'localhost:8000'"),
+        ("::1", "write '[::1]:8000'"),
         ("https://localhost:8000/chat", "write it without 'https://', as in 'localhost:8000'"),
     ],
 )
-def test_a_port_alone_and_a_url_are_told_the_address_that_was_meant(address, told, capsys):
-    assert main(["run", "nowhere:app", "--bind", address]) == 2
-    assert told in capsys.readouterr().err
+def test_an_address_that_is_none_is_refused_before_anything_is_imported(address, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "nowhere:app", "--bind", address])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: argument -b/--bind: {address!r} isn't an address: ")
+    assert told in line
 
 
 # Printing the tree

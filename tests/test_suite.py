@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.measuring import spread, unmeasured
+from tests.measuring import sampled, spread, unmeasured
 from tests.real_clock import watched_sleeps, watched_sockets
 from tests.server.harness.choice import IS_CHOSEN
 
@@ -139,6 +139,15 @@ def test_measuring_is_paused_and_goes_on_but_a_debugger_is_left_alone(tracer, is
         assert (paused, sys.gettrace()) == (is_paused, tracer)
     finally:
         sys.settrace(before)
+
+
+def test_of_five_examples_of_hypothesis_the_first_is_measured():
+    tracer, measured = CoveragesTracer(), []
+    test = sampled(lambda: measured.append(sys.gettrace() is tracer), tracer)
+    with unmeasured():
+        for _ in range(7):
+            test()
+    assert measured == [True, False, False, False, False, True, False]
 
 
 def test_what_is_measured_of_many_sets_is_spread_over_them():

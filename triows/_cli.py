@@ -12,17 +12,22 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from ._command.choosing import Chosen, UnusableCommand, choose
+from ._command.environment import read_environment, set_missing
+from ._command.file import UnusableFile
 from ._command.listing import table
-from ._command.options import add_options, chosen, settings_of
+from ._command.options import APPLICATION, add_options
 from ._command.others import command_meant, option_meant
 from ._log import logger
+from ._managers import contextmanager
 from ._printable import printable
 from ._server.descriptors import open_missing_streams, passed_addresses
 from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
-from ._server.listening import check_address, configuration
+from ._server.listening import configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
+from ._server.mistakes import check_config
 from ._server.notify import Manager
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, credentials
@@ -30,7 +35,7 @@ from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, NoReturn
 
     from ._app import Triows
@@ -41,10 +46,6 @@ __all__ = ["main"]
 # Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
 # argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
-
-
-class UnusableCommand(Exception):
-    """The command can't be carried out. The message is the one line that says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,10 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _COMMANDS[options.command](options)
     except (UnusableCommand, UnusableTarget) as exc:
         _say(exc)
-    except AddressError as exc:
-        _say(f"--bind: {exc}")
-    except CertificateError as exc:
-        _say(f"--{exc.setting}: {exc}")
     except SystemExit as exc:
         _say(_exit_of(options.app, exc))
         raise  # the exit code is the application's
@@ -122,9 +119,18 @@ def _show(what: Exception, error: BaseException) -> None:
     sys.stderr.write(users_traceback(error))
 
 
-def _loaded(target: str) -> Triows:
+def _loaded(target: str, values: Chosen | Mapping[str, Any]) -> Triows:
+    """
+    Import the application, after its environment is set.
+
+    Raises:
+        UnusableCommand: The file with the environment can't be used.
+    """
+    if values["env_file"] is not None:
+        with _naming("--env-file", UnusableFile):
+            set_missing(values["env_file"])
     with ending_whatever_runs():
-        return load(target)
+        return load(target, folder=values["app_dir"], factory=bool(values["factory"]))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,7 +152,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_options(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
-    routes = commands.add_parser("routes", help="list an application's routes")
+    routes = commands.add_parser(
+        "routes",
+        help="list an application's routes",
+        usage="triows routes [OPTIONS] MODULE:APP",
+        allow_abbrev=False,
+    )
+    add_options(routes, APPLICATION)
     for command in (serve, routes):
         command.add_argument(
             "app", metavar="MODULE:APP", help="the application, for example chat:app"
@@ -154,57 +166,83 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_certificate(config: Config, password_file: str | None) -> None:
+def _check(values: Chosen, config: Config) -> None:
     """
-    Read the key's password, and refuse what can't be used, before the application is imported.
+    Refuse what can't work, before the application is imported.
 
     Raises:
-        UnusableCommand: One of the two is missing, or the password.
-        CertificateError: One of them can't be used.
+        UnusableCommand: A value can't work. The message says why.
+        CertificateError: A certificate or a key can't be used.
     """
+    _check_processes(values)
     if (config.certfile is None) != (config.keyfile is None):
-        raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
-    if password_file is not None:
+        there, missing = ("certfile", "keyfile")[:: -1 if config.certfile is None else 1]
+        names = f"{values.name_of(there)} and {values.name_of(missing)}"
+        raise UnusableCommand(f"{names} go together; one file may be both")
+    if values["keyfile_password_file"] is not None:
+        name = values.name_of("keyfile_password_file")
+        config.keyfile_password = _first_line(name, values["keyfile_password_file"])
         if not config.ssl_enabled:
-            raise UnusableCommand("--keyfile-password-file needs --certfile and --keyfile")
-        config.keyfile_password = _first_line(password_file)
+            raise UnusableCommand(f"{name} has an effect only with a certificate and a key")
+    try:
+        check_config(config)
+    except ValueError as exc:
+        # Options alone can't lead to this.
+        raise UnusableCommand(f"{values.file}: {str(exc).replace('config.', '')}") from None
     credentials(config)
+    if values["accesslog"] not in (None, "-"):
+        _check_writable(values.name_of("accesslog"), values["accesslog"])
+    if values["env_file"] is not None:
+        with _naming(values.name_of("env_file"), UnusableFile):
+            read_environment(values["env_file"])
 
 
-def _first_line(file: str) -> str:
+def _first_line(name: str, file: str) -> str:
     """
     Read the password of a key.
 
     Raises:
-        UnusableCommand: The file can't be read, or it is empty.
+        UnusableCommand: The file can't be read, or its first line is empty.
     """
     try:
         with open(file, encoding="utf-8") as lines:
             password = lines.readline().rstrip("\r\n")
     except (OSError, UnicodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it isn't text"
-        raise UnusableCommand(
-            f"--keyfile-password-file: {file!r} can't be read: {reason}"
-        ) from None
+        raise UnusableCommand(f"{name}: {file!r} can't be read: {reason}") from None
     if not password:
-        raise UnusableCommand(f"--keyfile-password-file: {file!r} is empty")
+        raise UnusableCommand(f"{name}: the first line of {file!r} is empty")
     return password
 
 
-def _check_processes(values: Mapping[str, Any]) -> None:
-    """
-    Refuse options about processes and signals that can't work.
-
-    Raises:
-        UnusableCommand: An option can't work. The message says why.
-    """
+def _check_processes(values: Chosen) -> None:
     several, reload = values["workers"] > 1, values["reload"]
     if several and reload:
-        raise UnusableCommand("--reload serves by one process: leave --workers out")
+        raise UnusableCommand(
+            f"{values.name_of('reload')} serves by one process: leave {values.name_of('workers')} "
+            "out"
+        )
     if os.name == "nt" and (several or reload):
         raise UnusableCommand("--workers and --reload need a system with Unix's signals")
     if values["tree_on_signal"] and not hasattr(signal, "SIGUSR1"):
         raise UnusableCommand("--tree-on-signal needs a system with SIGUSR1")
+
+
+def _check_writable(name: str, file: str) -> None:
+    try:
+        with open(file, "a"):
+            pass
+    except OSError as exc:
+        raise UnusableCommand(f"{name}: {file!r} can't be written: {exc.strerror}") from None
+
+
+@contextmanager
+def _naming(name: str, error: type[Exception]) -> Iterator[None]:
+    """Let an error name the option or the key that has to change."""
+    try:
+        yield
+    except error as exc:
+        raise UnusableCommand(f"{name}: {exc}") from None
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
@@ -215,29 +253,21 @@ def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
 
 
-def _check_addresses(addresses: Iterable[str]) -> None:
-    """
-    Refuse what isn't an address.
-
-    Raises:
-        UnusableCommand: It isn't one. The message says what to write instead.
-    """
-    for address in addresses:
-        try:
-            check_address(address)
-        except ValueError as exc:
-            raise UnusableCommand(f"--bind: {exc}") from None
-
-
 def _run(options: argparse.Namespace) -> int:
     # Before anything else is started, which would take them for its own.
     manager, passed = Manager.taken_from(os.environ), passed_addresses(os.environ)
-    values = chosen(options, passed)
-    config = configuration(**settings_of(values))
-    _check_addresses(config.bind)
-    _check_certificate(config, values["keyfile_password_file"])
-    _check_processes(values)
-    _set_up_log(values)
+    values = choose(options, passed)
+    config = configuration(**values.settings)
+    try:
+        _check(values, config)
+        _set_up_log(values)
+        with _naming(values.name_of("bind"), AddressError):
+            return _serve(values, config, options, manager)
+    except CertificateError as exc:
+        raise UnusableCommand(f"{values.name_of(exc.setting)}: {exc}") from None
+
+
+def _serve(values: Chosen, config: Config, options: argparse.Namespace, manager: Manager) -> int:
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
@@ -256,7 +286,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return serve(_loaded(options.app), inherited=given)
+        return serve(_loaded(options.app, values), inherited=given)
     settings: Any = {"manager": manager, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
@@ -268,19 +298,19 @@ def _run(options: argparse.Namespace) -> int:
         from ._server.workers import supervise  # noqa: PLC0415
 
         return supervise(command, options.app, config, workers=values["workers"], **settings)
-    return serve(_loaded(options.app), manager=manager)
+    return serve(_loaded(options.app, values), manager=manager)
 
 
-def _set_up_log(values: Mapping[str, Any]) -> None:
+def _set_up_log(values: Chosen) -> None:
     process = " [%(process)d]" if values["workers"] > 1 else ""
     logging.basicConfig(
-        level=values["log_level"].upper(),
+        level=values["loglevel"].upper(),
         format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
     )
 
 
 def _routes(options: argparse.Namespace) -> int:
-    app = _loaded(options.app)
+    app = _loaded(options.app, vars(options))
     print("\n".join(table(app.routes, app.mounts)))
     return 0
 

@@ -1,37 +1,136 @@
 from __future__ import annotations
 
+import datetime
+import re
+
 import pytest
 
-from triows._command.kinds import MAX_WORKERS, Choice, Text, Workers
+from triows._command.kinds import (
+    MAX_WORKERS,
+    SECONDS,
+    Address,
+    Choice,
+    Flag,
+    Many,
+    Number,
+    Output,
+    Path,
+    RootPath,
+    Table,
+    Text,
+    Workers,
+)
 
-
-def test_text_is_taken_as_it_is():
-    assert Text().from_text(" a b ") == " a b "
-
-
-def test_a_word_may_be_in_capitals():
-    assert Choice(("yes", "no")).from_text("YES") == "yes"
-
-
-def test_another_word_is_told_which_there_are():
-    with pytest.raises(ValueError, match="give one of yes, no, not 'maybe'"):
-        Choice(("yes", "no")).from_text("maybe")
+ANSWER = Choice(("yes", "no"))
+PORT = Number(0, 65535)
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("1", 1), ("0002", 2), (str(MAX_WORKERS), MAX_WORKERS)]
+    ("kind", "text", "value"),
+    [
+        (Text(), " a b ", " a b "),
+        (Path(), "a.pem", "a.pem"),
+        (Output(), "-", "-"),
+        (Address(), "unix:a.sock", "unix:a.sock"),
+        (RootPath(), "/app", "/app"),
+        (ANSWER, "YES", "yes"),
+        (PORT, "0", 0),
+        (SECONDS, "2.5", 2.5),
+        (Many(PORT), "80", 80),
+        (Workers(), "1", 1),
+        (Workers(), "0002", 2),
+        (Workers(), str(MAX_WORKERS), MAX_WORKERS),
+    ],
 )
-def test_a_number_of_workers_may_begin_with_zeros(text, number):
-    assert Workers().from_text(text) == number
+def test_text_of_the_command_line_is_read(kind, text, value):
+    assert kind.from_text(text) == value
 
 
-@pytest.mark.parametrize("text", ["0", "000", "", "-1", "1.5", "two"])
-def test_no_worker_is_refused(text):
-    with pytest.raises(ValueError, match="give a whole number, 1 or more, not "):
-        Workers().from_text(text)
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        (Path(), "", "give a path, and not nothing"),
+        (Address(), "8000", "write the host, too"),
+        (RootPath(), "app", "give a path that begins with a slash, as in '/app'"),
+        (ANSWER, "maybe", "give one of yes, no, not 'maybe'"),
+        (PORT, "http", "give a whole number, 0 to 65535, not 'http'"),
+        (PORT, "1.5", "give a whole number, 0 to 65535, not '1.5'"),
+        (PORT, "65536", "give a whole number, 0 to 65535, not '65536'"),
+        (SECONDS, "-1", "give a number of seconds, 0 or more, not '-1'"),
+        (SECONDS, "inf", "give a number of seconds, 0 or more, not 'inf'"),
+        (SECONDS, "nan", "give a number of seconds, 0 or more, not 'nan'"),
+        (PORT, "9" * 5000, "give a whole number, 0 to 65535, not "),
+        *(
+            (Workers(), text, "give a whole number, 1 or more, not")
+            for text in ("0", "", "-1", "x")
+        ),
+        (Workers(), str(MAX_WORKERS + 1), f"{MAX_WORKERS} is the most"),
+        (Workers(), "9" * 5000, f"{MAX_WORKERS} is the most"),
+        (Flag(), "yes", "give no value"),
+        (Table(), "a", "write it into a configuration file"),
+    ],
+)
+def test_other_text_is_told_what_to_write(kind, text, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        kind.from_text(text)
 
 
-@pytest.mark.parametrize("text", [str(MAX_WORKERS + 1), "9" * 5000])
-def test_more_workers_than_any_machine_has_cores_are_refused(text):
-    with pytest.raises(ValueError, match=f"{MAX_WORKERS} is the most"):
-        Workers().from_text(text)
+@pytest.mark.parametrize(
+    ("kind", "found", "value"),
+    [
+        (Text(), "a", "a"),
+        (Path(), "a.pem", "/etc/app/a.pem"),
+        (Path(), "/b/a.pem", "/b/a.pem"),
+        (Output(), "-", "-"),
+        (Output(), "access.log", "/etc/app/access.log"),
+        (Address(), "localhost:80", "localhost:80"),
+        (Address(), "unix:a.sock", "unix:/etc/app/a.sock"),
+        (Address(), "unix:/run/a.sock", "unix:/run/a.sock"),
+        (RootPath(), "", ""),
+        (ANSWER, "No", "no"),
+        (PORT, 80, 80),
+        (SECONDS, 2, 2),
+        (SECONDS, 2.5, 2.5),
+        (Flag(), False, False),
+        (Table(), {"version": 1}, {"version": 1}),
+        (Many(PORT), [80, 81], [80, 81]),
+        (Many(PORT), 80, [80]),
+        (Workers(), 4, 4),
+    ],
+)
+def test_a_value_of_a_file_is_read_with_paths_from_its_folder(kind, found, value):
+    assert kind.from_toml(found, "/etc/app") == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "told"),
+    [
+        (Text(), 1, "give text in quotes, not a number"),
+        (Text(), True, "give text in quotes, not true or false"),
+        (Text(), datetime.date(2000, 1, 1), "give text in quotes, not a date or time"),
+        (Path(), ["a"], "give text in quotes, not a list"),
+        (Address(), 8000, "give text in quotes, not a number"),
+        (Address(), "8000", "write the host, too"),
+        (ANSWER, False, "give text in quotes, not true or false"),
+        (PORT, "80", "give a whole number, 0 to 65535, not text"),
+        (PORT, 80.0, "give a whole number, 0 to 65535, not a number"),
+        (PORT, True, "give a whole number, 0 to 65535, not true or false"),
+        (PORT, -1, "give a whole number, 0 to 65535, not -1"),
+        (SECONDS, {}, "give a number of seconds, 0 or more, not a table"),
+        (Flag(), 1, "give true or false, not a number"),
+        (Flag(), "yes", "give true or false, not text"),
+        (Table(), "a", "give a table, not text"),
+        (Many(PORT), [80, "81"], "give a whole number, 0 to 65535, not text"),
+        (Workers(), 0, "give a whole number, 1 or more, not 0"),
+        (Workers(), MAX_WORKERS + 1, f"{MAX_WORKERS} is the most"),
+    ],
+)
+def test_a_value_of_another_type_is_told_which_to_give(kind, found, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        kind.from_toml(found, "/etc/app")
+
+
+def test_no_message_has_a_value_that_may_be_secret():
+    with pytest.raises(ValueError, match="not a number") as caught:
+        Text().from_toml(12345, "/")
+    assert "12345" not in str(caught.value)

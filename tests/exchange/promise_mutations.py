@@ -1,15 +1,22 @@
 """
 Breaks the promise on purpose, so that we know that its property test would notice.
 
-Each mutation changes one place of the package in a way in which somebody might get it wrong.
+Each mutation changes one place of the package in a way in which somebody might get it wrong. Some
+break only what few cases have. It says what these have in common, so that it takes no thousand
+cases to meet one.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from attrs import frozen
 
+from tests.exchange import promise_cases
+from tests.exchange.promise_cases import Error, Event, Handler, Leaf, What
+from tests.exchange.promise_route_cases import Result
 from triows._errors import consists_of
 from triows._exchange.lifetime import Lifetime
 from triows._injection.guests import Guest
@@ -22,15 +29,30 @@ from triows._request.endpoint import RequestEndpoint
 from triows._server.request import StreamRequest
 from triows.exceptions import Disconnected
 
-__all__ = ["MUTATIONS"]
+__all__ = ["MUTATIONS", "Mutation"]
+
+
+@frozen
+class Mutation:
+    """
+    One way to break the promise.
+
+    Args:
+        apply: Breaks it until the patch is undone.
+        where: Attributes of the calls in which it shows.
+    """
+
+    apply: Callable[[pytest.MonkeyPatch], None]
+    where: dict[str, Any]
+
 
 #: The mutations, by what they do.
-MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {}
+MUTATIONS: dict[str, Mutation] = {}
 
 
-def _mutation(what: str) -> Callable[[Callable[[pytest.MonkeyPatch], None]], None]:
-    def register(mutate: Callable[[pytest.MonkeyPatch], None]) -> None:
-        MUTATIONS[what] = mutate
+def _mutation(what: str, **where: Any) -> Callable[[Callable[[pytest.MonkeyPatch], None]], None]:
+    def register(apply: Callable[[pytest.MonkeyPatch], None]) -> None:
+        MUTATIONS[what] = Mutation(apply, where)
 
     return register
 
@@ -45,7 +67,12 @@ def _is_disconnect(error: BaseException | None, cancelled: str | None) -> bool:
     return left or cancelled is Reason.PEER_GONE
 
 
-@_mutation("exits are skipped if the client has left")
+@_mutation(
+    "exits are skipped if the client has left",
+    events=(Event(What.PEER_CLOSES, 1),),
+    handler=Handler(waits=math.inf),
+    seen=True,
+)
 def _(patch: pytest.MonkeyPatch) -> None:
     aclose = ResourceStack.aclose
 
@@ -71,12 +98,14 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ResourceStack, "aclose", hasty)
 
 
-@_mutation("the generator of a stream is not closed")
+@_mutation("the generator of a stream is not closed", result=Result.PARTS, size=3000)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(streaming, "aclosing", nullcontext)
 
 
-@_mutation("what a StreamingResponse iterates over is not closed")
+@_mutation(
+    "what a StreamingResponse iterates over is not closed", result=Result.ITERATED, size=3000
+)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(responses, "aclosing", nullcontext)
 
@@ -96,7 +125,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StreamRequest, "send_nowait", send_once)
 
 
-@_mutation("the last part of a response of Starlette's is sent before the exits")
+@_mutation(
+    "the last part of a response of Starlette's is sent before the exits", result=Result.FILE
+)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(responses._HeldEnd, "send", lambda self, event: self._request.asgi_send(event))
 
@@ -118,7 +149,11 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Resource, "_judge", lambda self, *, is_late: judge(self, is_late=False))
 
 
-@_mutation("an error like that of a client that has left is none, although the client is there")
+@_mutation(
+    "an error like that of a client that has left is none, although the client is there",
+    events=(),
+    resources=(promise_cases.Resource(exit_error=Error((Leaf.DISCONNECT,))),),
+)
 def _(patch: pytest.MonkeyPatch) -> None:
     patch.delattr(AnsweringLine, "is_end")
 

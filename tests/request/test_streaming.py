@@ -106,7 +106,7 @@ async def test_a_client_that_does_not_read_holds_the_generator_back(autojump_clo
 
     async def handler() -> AsyncIterator[bytes]:
         nonlocal made
-        for _ in range(1000):
+        for _ in range(100):
             made += 1
             yield bytes(10_000)
 
@@ -116,8 +116,8 @@ async def test_a_client_that_does_not_read_holds_the_generator_back(autojump_clo
     ):
         await trio.sleep(1)
         assert made < 20
-        assert len(await response.read()) == 10_000_000
-    assert made == 1000
+        assert len(await response.read()) == 1_000_000
+    assert made == 100
 
 
 # Events

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import pytest
 import trustme
 from hypercorn.config import Config
 
-from triows._server.listening import check_address, configuration, listening
+from triows._server.listening import configuration, listening
 from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
@@ -243,52 +242,3 @@ def test_an_address_that_needs_more_rights_says_so(monkeypatch, address, told):
     ):
         pass
     assert caught.value.errno == 13
-
-
-# Addresses
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1:0", "localhost:8000", "localhost", "[::1]:8000", "unix:/run/a.sock", "fd://3"],
-)
-def test_an_address_that_can_be_read_is_taken(address):
-    check_address(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["", ":8000", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "[::1]", "::1]:1", "unix:"],
-)
-def test_an_address_that_would_be_read_as_another_is_refused_with_one_that_would_not(address):
-    with pytest.raises(ValueError, match=r"write|unix:/run"):
-        check_address(address)
-
-
-def test_no_socket_at_all_is_refused():
-    with pytest.raises(ValueError, match="leave sockets out"), listening(Config(), []):
-        pass
-
-
-def test_a_socket_that_is_not_bound_is_refused():
-    with (
-        socket.socket() as sock,
-        pytest.raises(ValueError, match="not bound"),
-        listening(Config(), [sock]),
-    ):
-        pass
-
-
-@pytest.mark.real_socket
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux lists descriptors there")
-def test_a_socket_that_can_not_be_bound_is_closed():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        config = Config()
-        config.bind = [f"127.0.0.1:{taken.getsockname()[1]}"]
-        before = os.listdir("/proc/self/fd")
-        # The error keeps the frames in which the socket was made.
-        with pytest.raises(AddressError) as caught, listening(config):
-            pass
-        assert len(os.listdir("/proc/self/fd")) == len(before)
-        assert str(caught.value).startswith(f"can't listen at {config.bind[0]}: ")

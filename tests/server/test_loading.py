@@ -92,7 +92,7 @@ def test_the_current_folder_is_looked_into_first_and_put_on_the_path_once(write,
         ("chat_there.py:app", "written without .py, so write module:app, as in 'chat_there:app'"),
         ("empty_there:app", "nor any other application of triows: write `app = Triows(route)`"),
         ("chat_there:make()", "has no 'make()': write 'chat_there:app'"),
-        ("empty_there:make()", ": write `app = make()` there, and name that"),
+        ("empty_there:make()", ": write 'empty_there:make' with --factory"),
         ("./chat_there:app", "write module:app"),
         ("chat_there:nothing", "'chat_there' has no 'nothing': write 'chat_there:app'"),
         ("chat_there:Apps.nothing", "'chat_there' has no 'Apps.nothing'"),
@@ -164,3 +164,50 @@ def test_a_current_folder_that_is_gone_is_told(import_folder, monkeypatch):
     gone.rmdir()
     with pytest.raises(UnusableTarget, match="the current folder can't be found: No such file"):
         load("chat:app")
+
+
+# Functions that make it
+
+
+def test_a_function_may_make_the_application(write):
+    write("making.py", CHAT)
+    assert isinstance(load("making:make", factory=True), Triows)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("app", "is an application and no function: leave --factory out"),
+        ("number", "is an object of type int: --factory needs a function"),
+        ("talk", "can't be called without arguments: missing a required argument: 'ws'"),
+        ("Apps", "is an object of type Apps, not a Triows application"),
+        ("later", "is a coroutine, not an application"),
+    ],
+)
+def test_what_makes_no_application_is_told_what_to_write(write, name, told):
+    write("making_none.py", CHAT + "\n\nasync def later(): ...\n")
+    with pytest.raises(UnusableTarget) as caught:
+        load(f"making_none:{name}", factory=True)
+    assert told in str(caught.value)
+
+
+def test_a_function_that_fails_is_told(write):
+    write("making_failing.py", "def make(): raise OSError('no database')")
+    with pytest.raises(ImportFailed, match="'making_failing:make' failed") as caught:
+        load("making_failing:make", factory=True)
+    assert str(caught.value.error) == "no database"
+
+
+# Folders
+
+
+def test_a_module_is_looked_for_in_the_folder_first_and_then_here(write):
+    write("one_of_two.py", "import not_in_two")
+    write("two/one_of_two.py", CHAT + "import only_here")
+    write("only_here.py", "")
+    assert isinstance(load("one_of_two:app", folder="two"), Triows)
+
+
+def test_a_folder_that_is_not_there_is_told():
+    with pytest.raises(UnusableTarget, match="--app-dir: there is no folder 'nowhere'"):
+        load("chat:app", folder="nowhere")

@@ -2,7 +2,8 @@
 The options of ``triows run``, in the groups of its help.
 
 To add an option, add a row to a group. If the option sets one of Hypercorn's settings, that is all.
-Otherwise, ``triows._cli`` finds its value in what :func:`chosen` returns.
+Otherwise, ``triows._cli`` finds its value by its key in what :func:`.choose` returns. A
+configuration file can have it under that key, too.
 """
 
 from __future__ import annotations
@@ -13,14 +14,29 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from .kinds import Choice, Seconds, Text, Workers
+from .kinds import (
+    SECONDS,
+    Address,
+    Choice,
+    Flag,
+    Many,
+    Number,
+    Output,
+    Path,
+    RootPath,
+    Text,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .kinds import Kind
 
-__all__ = ["GROUPS", "OPTIONS", "Option", "add_options", "chosen", "settings_of"]
+__all__ = ["APPLICATION", "GROUPS", "OPTIONS", "Option", "add_options"]
+
+
+_SWITCH = Flag()
 
 
 @frozen
@@ -31,49 +47,114 @@ class Option:
     name: str
     #: What the help says about it.
     help: str
-    #: What its value is. An option without a kind is on or off, and ``--no-...`` switches it off.
-    kind: Kind | None = None
+    #: What its value is. For a :class:`.Flag`, there is also ``--no-...``. :class:`.Many` means
+    #: that it can be given several times.
+    kind: Kind = _SWITCH
     #: What the help calls its value.
     metavar: str | None = None
     #: Its value if nobody gives one.
     default: Any = None
-    #: Whether it can be given several times. Its value is a list then.
-    repeatable: bool = False
     #: The setting of Hypercorn's that it sets, if there is one.
     setting: str | None = None
+    #: Hypercorn's short name, if it has one.
+    short: str | None = None
+    #: Whether a configuration file can have it.
+    is_in_file: bool = True
 
     @property
     def key(self) -> str:
-        """The name of its value."""
+        """The name of its value, here and in a configuration file."""
         return self.setting or self.name.removeprefix("--").replace("-", "_")
 
 
-GROUPS = {
+#: What ``triows routes`` has as well.
+APPLICATION = {
+    "application": (
+        Option("--factory", "APP is a function that returns the application", default=False),
+        Option(
+            "--app-dir",
+            "look for the module there first (default: the current folder)",
+            Path(),
+            "FOLDER",
+        ),
+        Option(
+            "--env-file",
+            "set the environment variables in this file, if they aren't set",
+            Path(),
+            "FILE",
+        ),
+    )
+}
+
+GROUPS: Mapping[str, Sequence[Option]] = {
+    **APPLICATION,
     "address": (
         Option(
             "--bind",
-            "host:port or unix:path; repeatable (default: 127.0.0.1:8000)",
-            Text(),
+            "host:port, unix:path or fd://number; repeatable (default: 127.0.0.1:8000)",
+            Many(Address()),
             "ADDRESS",
-            default=["127.0.0.1:8000"],
-            repeatable=True,
+            default=("127.0.0.1:8000",),
             setting="bind",
+            short="-b",
+        ),
+        Option(
+            "--host",
+            "in place of --bind (default: 127.0.0.1)",
+            Text(),
+            is_in_file=False,
+        ),
+        Option(
+            "--port",
+            "in place of --bind; 0 means any free one (default: 8000)",
+            Number(0, 65535),
+            is_in_file=False,
+        ),
+        Option(
+            "--backlog",
+            "how many connections may wait to be accepted (default: 100)",
+            Number(1, 65535),
+            "N",
+            setting="backlog",
+        ),
+        Option(
+            "--root-path",
+            "where a proxy has put the application, as in /app",
+            RootPath(),
+            "PATH",
+            setting="root_path",
         ),
     ),
     "TLS": (
         Option(
             "--certfile",
             "the certificate chain, to serve TLS",
-            Text(),
+            Path(),
             "FILE",
             setting="certfile",
         ),
-        Option("--keyfile", "its private key", Text(), "FILE", setting="keyfile"),
+        Option("--keyfile", "its private key", Path(), "FILE", setting="keyfile"),
         Option(
             "--keyfile-password-file",
             "a file with the key's password, if the key is encrypted",
-            Text(),
+            Path(),
             "FILE",
+        ),
+    ),
+    "requests": (
+        Option(
+            "--keep-alive",
+            "close a connection that has been idle for so long (default: 5)",
+            SECONDS,
+            "SECONDS",
+            setting="keep_alive_timeout",
+        ),
+        Option(
+            "--h11-max-incomplete-size",
+            "how long the head of a request may be (default: 16384)",
+            Number(1, unit="bytes"),
+            "BYTES",
+            setting="h11_max_incomplete_size",
         ),
     ),
     "processes": (
@@ -83,6 +164,7 @@ GROUPS = {
             Workers(),
             "N",
             default=1,
+            short="-w",
         ),
         Option("--reload", "start again when a Python file in this folder changes", default=False),
     ),
@@ -90,14 +172,14 @@ GROUPS = {
         Option(
             "--drain-delay",
             "after SIGTERM, go on for so long while app.ready is false (default: 0)",
-            Seconds(),
+            SECONDS,
             "SECONDS",
             default=0.0,
         ),
         Option(
             "--drain-idle",
             "after SIGTERM, keep idle connections for so long (default: 1)",
-            Seconds(),
+            SECONDS,
             "SECONDS",
             default=1.0,
         ),
@@ -114,6 +196,26 @@ GROUPS = {
             Choice(("debug", "info", "warning", "error", "critical")),
             "LEVEL",
             default="info",
+            setting="loglevel",
+        ),
+        Option(
+            "--access-log",
+            "write a line for each request, to --access-logfile or the standard output",
+            is_in_file=False,
+        ),
+        Option(
+            "--access-logfile",
+            "write the access log to this file; - means the standard output",
+            Output(),
+            "FILE",
+            setting="accesslog",
+        ),
+        Option(
+            "--access-logformat",
+            "a line of the access log, in Hypercorn's format",
+            Text(),
+            "FORMAT",
+            setting="access_log_format",
         ),
         Option(
             "--tree-on-signal",
@@ -121,33 +223,45 @@ GROUPS = {
             default=False,
         ),
     ),
+    "configuration": (
+        Option(
+            "--config",
+            "read all of these, and Hypercorn's settings, from this TOML file",
+            Path(),
+            "FILE",
+            short="-c",
+            is_in_file=False,
+        ),
+    ),
 }
 
 OPTIONS = tuple(option for group in GROUPS.values() for option in group)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, groups: Mapping[str, Sequence[Option]] = GROUPS
+) -> None:
     """Let *parser* take the options, group by group."""
-    for title, group in GROUPS.items():
+    for title, group in groups.items():
         arguments = parser.add_argument_group(title)
         for option in group:
             _add(arguments, option)
 
 
 def _add(arguments: argparse._ArgumentGroup, option: Option) -> None:
-    if option.kind is None:
+    if isinstance(option.kind, Flag):
         switch = partial(arguments.add_argument, dest=option.key, action="store_const")
         switch(option.name, const=True, help=option.help)
         switch(f"--no-{option.name.removeprefix('--')}", const=False, help=argparse.SUPPRESS)
-    else:
-        arguments.add_argument(
-            option.name,
-            action="append" if option.repeatable else "store",
-            dest=option.key,
-            help=option.help,
-            metavar=option.metavar,
-            type=_reading(option.kind),
-        )
+        return
+    arguments.add_argument(
+        *(name for name in (option.short, option.name) if name is not None),
+        action="append" if isinstance(option.kind, Many) else "store",
+        dest=option.key,
+        help=option.help,
+        metavar=option.metavar or option.name.removeprefix("--").upper(),
+        type=_reading(option.kind),
+    )
 
 
 def _reading(kind: Kind) -> Callable[[str], Any]:
@@ -158,29 +272,3 @@ def _reading(kind: Kind) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(exc)) from None
 
     return read
-
-
-def chosen(given: argparse.Namespace, passed_addresses: Sequence[str] = ()) -> dict[str, Any]:
-    """
-    Return the value of each option by its key: what the command line says, or the default.
-
-    Args:
-        given: The command line.
-        passed_addresses: Where to listen by default, if a service manager has passed sockets.
-    """
-    defaults = {option.key: option.default for option in OPTIONS}
-    if passed_addresses:
-        defaults["bind"] = list(passed_addresses)
-    values = vars(given)
-    return {
-        key: default if values[key] is None else values[key] for key, default in defaults.items()
-    }
-
-
-def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of *values* that are settings of Hypercorn's and aren't its defaults."""
-    return {
-        option.setting: values[option.key]
-        for option in OPTIONS
-        if option.setting is not None and values[option.key] is not None
-    }

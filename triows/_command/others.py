@@ -6,7 +6,10 @@ People who come from uvicorn, Hypercorn, gunicorn or Flask write them from habit
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
+
+from .options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,23 +41,23 @@ def option_meant(unknown: Sequence[str], arguments: Sequence[str]) -> str | None
     """
     option, _, _ = unknown[0].partition("=")
     if option.isdecimal():
-        return f"write --bind 127.0.0.1:{option}"
+        return f"write --port {option}"
     if not option.startswith("--"):
         option = option[:2]  # its value may be written without a space
-    if option == "-p" and not (_value_of("-p", arguments) or "").isdecimal():
-        return _PROCESS  # a file for the process's number
-    if option in ("--host", "--port", "-p"):
-        return f"write --bind {_address(arguments)}"
-    found = (meant for names, meant in _MEANT.items() if option in names.split())
-    by_prefix = (meant for prefix, meant in _PREFIXES.items() if option.startswith(prefix))
-    return next(found, None) or next(by_prefix, None)
+    if option == "-p":
+        port = _value_of("-p", arguments) or ""
+        return f"write --port {port}" if port.isdecimal() else _PROCESS  # a file for its number
+    return _MEANT_BY.get(option) or _meant_by_prefix(option) or _near(option)
 
 
-def _address(arguments: Sequence[str]) -> str:
-    host = _value_of("--host", arguments) or "127.0.0.1"
-    port = _value_of("--port", arguments) or _value_of("-p", arguments) or ""
-    port = port if port.isdecimal() else "8000"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _meant_by_prefix(option: str) -> str | None:
+    return next((meant for prefix, meant in _PREFIXES.items() if option.startswith(prefix)), None)
+
+
+def _near(option: str) -> str | None:
+    """Say which option of ours is nearly the same."""
+    near = difflib.get_close_matches(option, [one.name for one in OPTIONS], 1, 0.8)
+    return f"did you mean {near[0]}?" if near else None
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
@@ -68,55 +71,65 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
-_CONFIG = (
-    "for settings of the server, write a Trio program that calls `await triows.serve(app, "
-    "config)`, with Hypercorn's Config"
+def _in_file(line: str) -> str:
+    return f"write `{line}` into a TOML file, and name the file with --config"
+
+
+_LOGGING = (
+    "set up Python's logging in the module of the application, or write `logconfig_dict` into a "
+    "TOML file, and name the file with --config; --log-level chooses the level"
 )
-_LOGGING = "set up Python's logging in the module of the application; --log-level chooses the level"
 _PROCESS = (
     "triows stays in the foreground: leave that to whatever starts it, such as systemd or Docker"
 )
 _OFF = "leave it out: that is off unless you ask for it"
 _ALWAYS_TRIO = "triows always runs on Trio, and serves HTTP/1.1 and WebSockets: leave it out"
+_NO_PROXY = (
+    "let a middleware read the headers of the proxy, such as uvicorn's ProxyHeadersMiddleware"
+)
+_OTHER_SETTING = (
+    "most settings of Hypercorn have the same name in a TOML file, which you name with --config"
+)
 
 #: What to write, by the names of the options. Names that stand together have spaces between them.
 _MEANT = {
-    "-b": "write --bind",
-    "-w": "write --workers",
     "--uds --unix-socket": "write --bind unix:PATH",
     "--fd": "write --bind fd://NUMBER",
-    "--insecure-bind --quic-bind": _CONFIG,
+    "-e --endpoint": "write --bind",
+    "--insecure-bind": _in_file("insecure_bind = 'HOST:PORT'"),
+    "--quic-bind": _ALWAYS_TRIO,
+    "--reuse-port": "write --workers for processes that share an address",
+    "--backpressure": "write `Triows(limits=Limits(connections=N))` in the application",
+    "--url-path-prefix": "write --root-path",
     "--ssl-keyfile": "write --keyfile",
-    "--ssl-certfile": "write --certfile",
-    "--ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers "
-    "--ca-certs --ciphers --verify-mode": _CONFIG,
-    "--keyfile-password --ssl-keyfile-password": (
+    "--ssl-certfile --ssl-certificate": "write --certfile",
+    "--ssl-keyfile-password --keyfile-password": (
         "everybody on this machine can read a command line: write the password into a file, and "
         "name that with --keyfile-password-file"
     ),
+    "--ssl-ca-certs --ssl-ca --ca-certs": _in_file("ca_certs = 'FILE'"),
+    "--ssl-cert-reqs --cert-reqs --verify-mode": _in_file("verify_mode = 'CERT_REQUIRED'"),
+    "--ssl-ciphers --ciphers": _in_file("ciphers = '...'"),
+    "--ssl-version": "triows serves TLS 1.2 and newer: leave it out",
+    "-s --suppress-ragged-eofs --do-handshake-on-connect": _ALWAYS_TRIO,
     "--reload-dir --reload-dirs --reload-include --reload-exclude --reload-delay "
     "--reload-engine": "write --reload, which watches the Python files of the current folder",
     "-k --worker-class --no-ws --loop --http --ws --interface --lifespan": _ALWAYS_TRIO,
-    "--factory": "call the function in a module, as in `app = make_app()`, and name that app",
-    "--app-dir --chdir --pythonpath --working-dir": "start it in that folder, or set PYTHONPATH",
-    "--env-file --env-files --env": (
-        "set the variables in the shell, or read the file in the application"
-    ),
-    "--log-config --log-file --logger-class --access-log --no-access-log --access-logfile "
-    "--access-logformat --error-log --error-logfile --use-colors --no-use-colors": _LOGGING,
-    "--no-debug --no-proxy-headers --no-factory": _OFF,
-    "-D --daemon --daemonize": _PROCESS,
+    "-A --app": "write the application alone, as in `triows run module:app`",
+    "--chdir --pythonpath --working-dir": "write --app-dir",
+    "--env-files": "write --env-file",
+    "--env": "set the variables in the shell, or in a file, and name the file with --env-file",
+    "--access-log-fmt": "write --access-logformat",
+    "--log-config --log-file --logger-class --error-log --error-logfile --use-colors "
+    "--no-use-colors": _LOGGING,
+    "--no-debug --no-proxy-headers": _OFF,
+    "-D --daemon --daemonize -n --pid": _PROCESS,
     "-d": f"{_PROCESS}. To debug, write `Triows(debug=True)` in the application",
     "-t --timeout --http-timeout --websocket-timeout --websocket_timeout "
     "--websocket-connect-timeout --websocket_connect_timeout --application-close-timeout": (
         "each thing has a timeout of its own: write `Triows(timeouts=Timeouts(...))` in the "
         "application"
     ),
-    "-e --endpoint": "write --bind",
-    "-n": _PROCESS,
-    "-s --cert-reqs --suppress-ragged-eofs --do-handshake-on-connect": _CONFIG,
-    "-A --app": "write the application alone, as in `triows run module:app`",
-    "--ssl-certificate": "write --certfile",
     "-v --verbose --verbosity": "write --log-level debug",
     "-q --quiet": "write --log-level warning",
     "--threads --blocking-threads --runtime-threads --with-threads --without-threads "
@@ -126,6 +139,20 @@ _MEANT = {
     "--preload --preload-app": "each worker imports the application itself: leave it out",
     "--check-config --print-config": "write `triows routes module:app`, which imports it",
     "--debug": "write `Triows(debug=True)` in the application",
+    "--timeout-keep-alive --http1-keep-alive": "write --keep-alive",
+    "--read-timeout": _in_file("read_timeout = SECONDS"),
+    "--h11-max-incomplete-event-size --limit-request-line": "write --h11-max-incomplete-size",
+    "--limit-request-fields": "a request has at most 200 headers: leave it out",
+    "--limit-max-requests --max-requests": _in_file("max_requests = N"),
+    "--server-name": _in_file("server_names = ['HOST']"),
+    "--server-header --date-header": "leave it out: that is on unless you switch it off",
+    "--no-server-header --no-server-name": _in_file("include_server_header = false"),
+    "--no-date-header": _in_file("include_date_header = false"),
+    "--header": "let a middleware add the header",
+    "-u --user": _in_file("user = NUMBER"),
+    "-g --group": _in_file("group = NUMBER"),
+    "-m --umask": _in_file("umask = 0o007"),
+    "--proxy-headers --forwarded-allow-ips": _NO_PROXY,
     "--timeout-graceful-shutdown --graceful-timeout": (
         "write `Triows(timeouts=Timeouts(shutdown_grace=SECONDS))` in the application"
     ),
@@ -139,32 +166,30 @@ _MEANT = {
     "--ws-max-queue": "write `Triows(limits=Limits(inbox=MESSAGES))` in the application",
     "--ws-per-message-deflate": "write `Triows(compression=Compression())` in the application",
     "--limit-concurrency": "write `Triows(limits=Limits(connections=N))` in the application",
-    "-c --config --root-path --url-path-prefix --backlog --backpressure --reuse-port "
-    "--timeout-keep-alive --keep-alive --read-timeout "
-    "--limit-max-requests --max-requests --header --proxy-headers --forwarded-allow-ips "
-    "--server-header --date-header --h11-max-incomplete-event-size --server-name --statsd-host "
-    "--statsd-prefix --pid -u --user -g --group -m --umask": _CONFIG,
 }
 
 #: The same for options of which there are many, by their beginnings.
 _PREFIXES = {
-    "--ssl-": _CONFIG,
+    "--ssl-": _OTHER_SETTING,
     "--reload-": "write --reload, which watches the Python files of the current folder",
     "--log-": _LOGGING,
     "--access-": _LOGGING,
     "--error-": _LOGGING,
+    "--statsd-": "triows sends nothing to statsd: leave it out",
     "--static-": "write `app.mount('/static', StaticFiles(directory=...))`, with Starlette's",
     "--workers-": "write --workers N; SIGHUP replaces the workers one by one",
     "--worker-": "write --workers N; SIGHUP replaces the workers one by one",
     "--respawn-": "a worker that ends is always replaced: leave it out",
-    "--timeout-": _CONFIG,
+    "--timeout-": _OTHER_SETTING,
     "--pid": _PROCESS,
     "--name": _PROCESS,
     "--process-": _PROCESS,
-    "--http": _CONFIG,
-    "--h2-": _CONFIG,
-    "--proxy-": _CONFIG,
-    "--limit-": _CONFIG,
-    "--max-": _CONFIG,
+    "--http": _ALWAYS_TRIO,
+    "--h2-": _ALWAYS_TRIO,
+    "--proxy-": _NO_PROXY,
+    "--limit-": _OTHER_SETTING,
+    "--max-": _OTHER_SETTING,
     "--no-": _OFF,
 }
+
+_MEANT_BY = {name: meant for names, meant in _MEANT.items() for name in names.split()}

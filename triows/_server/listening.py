@@ -20,6 +20,7 @@ from hypercorn.utils import repr_socket_addr
 from triows._managers import contextmanager
 from triows.exceptions import AddressError
 
+from .addresses import check_address
 from .newcomers import identity
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from .newcomers import Identity
 
-__all__ = ["Heir", "Listener", "check_address", "configuration", "listening"]
+__all__ = ["Heir", "Listener", "configuration", "listening"]
 
 
 def configuration(**settings: Any) -> Config:
@@ -84,47 +85,6 @@ class Listener:
         """The URL at which it can be reached, as Hypercorn writes it."""
         name = repr_socket_addr(self.socket.family, self.socket.getsockname())
         return f"{'https' if self.secure else 'http'}://{name}"
-
-
-def check_address(address: str) -> None:
-    """
-    Refuse an address that would be read as another one, or as all addresses.
-
-    Args:
-        address: As in ``config.bind``: ``host:port``, ``[host]:port``, a host alone (port 8000, as
-            in Hypercorn), ``unix:path`` or ``fd://number``.
-
-    Raises:
-        ValueError: The address can't be read. The message says what to write instead.
-    """
-    kind, _, rest = address.partition(":")
-    if kind == "unix" and not rest:
-        raise ValueError("an address 'unix:' needs a path, as in 'unix:/run/app.sock'")
-    if kind == "unix" or (kind == "fd" and rest.removeprefix("//").isdigit()):
-        return
-    if (meant := _meant(address)) is not None:
-        raise ValueError(f"{address!r} isn't an address: {meant}")
-    host, _, port = address.rpartition(":") if ":" in address else (address, "", "8000")
-    named = host if host.startswith("[") == host.endswith("]") else ""
-    if not named or not port.isdigit() or not int(port) <= 65535:
-        raise ValueError(
-            f"{address!r} isn't an address: write 'host:port' with a port up to 65535, "
-            "'[::1]:8000' or 'unix:/run/app.sock'"
-        )
-
-
-def _meant(address: str) -> str | None:
-    """Say what to write for a port alone, or for a URL."""
-    port = address.removeprefix(":")
-    if port.isdecimal():
-        return (
-            f"write the host, too: '127.0.0.1:{port}' for this machine alone, or '0.0.0.0:{port}' "
-            "for all that can reach it"
-        )
-    scheme, found, rest = address.partition("://")
-    if found and scheme in ("http", "https", "ws", "wss"):
-        return f"write it without '{scheme}://', as in '{rest.partition('/')[0]}'"
-    return None
 
 
 def _is_descriptor(address: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import os
 import pkgutil
 import sys
@@ -31,23 +32,29 @@ class ImportFailed(Exception):
     Args:
         target: The application that should be imported.
         error: The exception that was raised.
+        what: What happened to it, as the end of a sentence.
     """
 
-    def __init__(self, target: str, error: BaseException) -> None:
+    def __init__(self, target: str, error: BaseException, what: str = "can't be imported") -> None:
         self.error = error
-        super().__init__(f"{target!r} can't be imported")
+        super().__init__(f"{target!r} {what}")
 
 
-def load(target: str) -> Triows:
+def load(target: str, *, folder: str | None = None, factory: bool = False) -> Triows:
     """
     Import the application that ``module:app`` names. ``app`` may have dots.
+
+    Args:
+        target: The name.
+        folder: Where to look for the module first. It is also looked for in the current folder.
+        factory: Whether the name is that of a function that returns the application.
 
     Raises:
         UnusableTarget: The module or the name doesn't exist, or it isn't an application.
         ImportFailed: Importing the module raised something.
     """
     module_name, _, path = target.partition(":")
-    _look_here()
+    _look_in(folder)
     if not module_name or not path or module_name.startswith(".") or "/" in module_name:
         raise UnusableTarget(f"{target!r}: write {_meant(module_name, path)}")
     module = _imported(target, module_name, path)
@@ -61,6 +68,8 @@ def load(target: str) -> Triows:
             ) from None
         except Exception as exc:  # of a module's __getattr__
             raise ImportFailed(target, exc) from exc
+    if factory:
+        found = _called(target, found)
     if not isinstance(found, Triows):
         others = _applications_in(module)
         hint = f". If you mean the application there, write {others}" if others else ""
@@ -68,14 +77,42 @@ def load(target: str) -> Triows:
     return found
 
 
-def _look_here() -> None:
-    """Let modules be found in the current folder, which isn't on a console script's path."""
+def _called(target: str, function: object) -> object:
+    """Call the function that makes the application."""
+    if isinstance(function, Triows):
+        raise UnusableTarget(f"{target!r} is an application and no function: leave --factory out")
+    if not callable(function):
+        kind = type(function).__name__
+        raise UnusableTarget(f"{target!r} is an object of type {kind}: --factory needs a function")
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError) as exc:
+        raise UnusableTarget(f"{target!r} can't be called without arguments: {exc}") from None
+    try:
+        return function()
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as exc:
+        raise ImportFailed(target, exc, "failed") from exc
+
+
+def _look_in(folder: str | None) -> None:
+    """
+    Let modules be found in *folder* and in the current one.
+
+    The current folder isn't on a console script's path, but it is on that of ``python -m``, by
+    which workers are started.
+    """
     try:
         here = os.getcwd()
     except OSError as exc:
         raise UnusableTarget(f"the current folder can't be found: {exc.strerror}") from None
+    if folder is not None and not os.path.isdir(folder):
+        raise UnusableTarget(f"--app-dir: there is no folder {folder!r}")
     if here not in sys.path:
         sys.path.insert(0, here)
+    if folder is not None:
+        sys.path.insert(0, os.path.abspath(folder))
 
 
 def _imported(target: str, name: str, path: str) -> ModuleType:
@@ -128,7 +165,7 @@ def _instead(module: ModuleType, path: str) -> str:
         return f": write {names}"
     name = path.partition("(")[0]
     if path.endswith(")") and callable(getattr(module, name, None)):
-        return f": write `app = {path}` there, and name that"
+        return f": write '{module.__name__}:{name}' with --factory"
     return ", nor any other application of triows: write `app = Triows(route)` there"
 
 

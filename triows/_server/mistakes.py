@@ -64,7 +64,8 @@ def _function_mistake(function: Callable[..., object]) -> str:
             f"above {name}, write `app = Triows(route)`, and give that"
         )
     return (
-        f"a function, not an application: call it, as in `app = {name}()`, and give what it returns"
+        f"a function, not an application: call it, as in `app = {name}()`, and give what it "
+        "returns. If it makes the application for `triows run`, add --factory"
     )
 
 

@@ -241,7 +241,7 @@ class _Process:
         try:
             renewed = credentials(self._config)
         except CertificateError as exc:
-            logger.error("the old certificate stays: --%s: %s", exc.setting, exc)  # noqa: TRY400 - a file is to blame
+            logger.error("the old certificate stays: %s", exc)  # noqa: TRY400 - a file is to blame
             return
         if renewed is None:
             logger.info("SIGHUP has no effect: there is no certificate to read again")

@@ -364,7 +364,7 @@ class Supervisor:
         try:
             self._check()
         except CertificateError as exc:
-            logger.error("no worker is replaced: --%s: %s", exc.setting, exc)  # noqa: TRY400 - a file is to blame
+            logger.error("no worker is replaced: %s", exc)  # noqa: TRY400 - a file is to blame
             return
         logger.info("replacing the workers")
         for number, slot in enumerate(self._slots):
