@@ -293,7 +293,7 @@ def _serve(values: Chosen, config: Config, options: argparse.Namespace, manager:
     if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, config, **settings)
+        return run_again(command, options.app, config, folder=values["app_dir"], **settings)
     if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 

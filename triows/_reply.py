@@ -56,7 +56,7 @@ class Reply:
 
 class Refused(Exception):
     """
-    An exchange is refused with a reply of ours.
+    An exchange is refused, and triows makes the reply.
 
     Args:
         reply: What the peer is told.

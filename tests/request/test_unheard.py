@@ -124,14 +124,19 @@ async def drop(_event: Any) -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def answer_beside(app: Any, functions: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Answer while the application runs with these functions."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app, scope, *functions)
+        await trio.sleep(0.2)
+        await OTHER(scope, receive, send)
+
+
 def answering(app: Any) -> Any:
     """Answer while the application runs, and drop what it sends."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, scope, receive, drop)
-            await trio.sleep(0.2)
-            await OTHER(scope, receive, send)
+        await answer_beside(app, (receive, drop), scope, receive, send)
 
     return middleware
 
@@ -140,10 +145,7 @@ def deaf(app: Any) -> Any:
     """Do so, and tell the application nothing either."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, scope, trio.sleep_forever, drop)
-            await trio.sleep(0.2)
-            await OTHER(scope, receive, send)
+        await answer_beside(app, (trio.sleep_forever, drop), scope, receive, send)
 
     return middleware
 
@@ -160,10 +162,7 @@ def answering_before(app: Any) -> Any:
 
 def with_the_same_functions(app: Any) -> Any:
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, scope, receive, send)
-            await trio.sleep(0.2)
-            await OTHER(scope, receive, send)
+        await answer_beside(app, (receive, send), scope, receive, send)
 
     return middleware
 

@@ -298,6 +298,25 @@ async def test_an_upgrade_comes_behind_the_responses_before_it(autojump_clock, s
         assert wire.end == "closed"
 
 
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_shutdown_answers_no_upgrade_that_the_proxy_can_repeat(
+    autojump_clock, site, before
+):
+    async def serve(connection: Any, head: Any, around: trio.CancelScope) -> None:
+        connection.wire.send_nowait(b"refused")
+
+    async with opened_engine(site, serve_websocket=serve) as engine:
+        wire = engine.connect()
+        wire.says(asked("/hello") * before)
+        await settled()
+        engine.open[0].shut_down(1)
+        wire.says(asked("/socket", "connection: upgrade", "upgrade: websocket"))
+        await settled()
+        # On a new connection, nobody would repeat it.
+        assert wire.sent.endswith(b"hello" if before else b"refused")
+        assert wire.end == "closed"
+
+
 async def test_an_upgrade_does_not_wait_for_a_client_that_takes_nothing(autojump_clock, site):
     lines = "connection: upgrade", "upgrade: websocket"
     async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:

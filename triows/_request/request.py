@@ -194,7 +194,7 @@ def _not_json(fault: ValueError | RecursionError) -> _NotJSON:
     return _NotJSON(said, json.JSONDecodeError(said, "", 0))
 
 
-# A generator would be no cancel point once it has ended, and Trio would have to clean it up if
+# A generator wouldn't be a cancel point once it has ended, and Trio would have to clean it up if
 # somebody leaves the loop over it.
 class _Stream(AsyncGenerator[bytes, None]):
     """What Starlette's ``stream()`` returns."""

@@ -118,7 +118,7 @@ def _closing(parts: object) -> AbstractAsyncContextManager[object]:
 
 
 def _own_of(error: StarlettesDisconnect) -> ClientDisconnect:
-    """Return the error of ours for which one of Starlette's was raised."""
+    """Return triows' error for which one of Starlette's was raised."""
     cause = error.__context__
     return cause if isinstance(cause, ClientDisconnect) else ClientDisconnect(CLIENT_LEFT)
 

@@ -318,13 +318,20 @@ class HTTPConnection:
         if services.serves is not None and not services.serves(head):
             self._refuse(404, "this server is not here", head)
             return
+        upgrades = head.upgrade and asks_for_websocket(head.headers)
+        if upgrades and self._has_little_time and self._requests:
+            # Only proxies keep a connection for a handshake. If it is closed without an answer, a
+            # proxy repeats the handshake, maybe at another server, because it may repeat any GET
+            # (RFC 9110, section 9.2.2). It would pass a 503 on to its client.
+            self.close()
+            return
         self._deadline.at = NEVER
         self._is_idle = False
         self._requests += 1
         self._path = head.path
         if services.note_request is not None:
             services.note_request()
-        if head.upgrade and asks_for_websocket(head.headers):
+        if upgrades:
             self._begin_upgrade(head)
             return
         request = StreamRequest(self, head, self.new_writer(head))

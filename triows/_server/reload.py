@@ -49,10 +49,11 @@ def run_again(
     config: Config,
     *,
     manager: Manager = NOBODY,
+    folder: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve with a process that is replaced when a Python file in this folder changes.
+    Serve with a process that is replaced when a Python file changes.
 
     The addresses stay bound meanwhile, so clients wait instead of being refused. If a process
     fails to start, or crashes, the next change replaces it.
@@ -62,6 +63,7 @@ def run_again(
         name: What the log calls the application.
         config: Hypercorn's configuration.
         manager: The service manager that has started this one.
+        folder: A folder to watch, in addition to the current one.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -73,7 +75,7 @@ def run_again(
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with listening(config) as addresses:
-        return trio.run(Reloader(command, name, addresses, manager, tree_signal).run)
+        return trio.run(Reloader(command, name, addresses, folder, manager, tree_signal).run)
 
 
 class Reloader:
@@ -84,6 +86,7 @@ class Reloader:
         command: As in :func:`run_again`.
         name: As in :func:`run_again`.
         addresses: The listeners from which the process accepts.
+        folder: As in :func:`run_again`.
         manager: As in :func:`run_again`.
         tree_signal: As in :func:`run_again`.
     """
@@ -93,6 +96,7 @@ class Reloader:
         command: Command,
         name: str,
         addresses: Sequence[Listener],
+        folder: str | None,
         manager: Manager,
         tree_signal: int | None,
     ) -> None:
@@ -101,6 +105,7 @@ class Reloader:
         urls = ", ".join(one.url for one in addresses)
         self._serving = f"serving {name} on {urls}, reloading after each change"
         self._notifier = Notifier(manager)
+        self._folders = watched(folder)
         self._tree_signal = tree_signal
         self._worker: Worker | None = None
         self._hangup = Hangup.of_this_process()
@@ -150,7 +155,7 @@ class Reloader:
 
     async def _serve(self) -> None:
         changes = watchfiles.awatch(
-            os.getcwd(), watch_filter=_ApplicationFilter(), stop_event=self._stop
+            *self._folders, watch_filter=_ApplicationFilter(), stop_event=self._stop
         )
         async with trio.open_nursery() as nursery:
             worker = await Worker.start(self._command, [one.socket for one in self._addresses])
@@ -189,6 +194,13 @@ class Reloader:
             nursery.start_soon(lose_patience)
             await worker.end(hurry, signal.SIGINT, others=not self._stop.is_set())
             nursery.cancel_scope.cancel()
+
+
+def watched(folder: str | None) -> list[str]:
+    """Return the folders to watch: the current one, and *folder* if it is outside of that."""
+    here = os.getcwd()
+    there = here if folder is None else os.path.abspath(folder)
+    return [here] if f"{there}{os.sep}".startswith(f"{here}{os.sep}") else [here, there]
 
 
 def names_of(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:

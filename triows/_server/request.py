@@ -1,4 +1,4 @@
-"""One request on a connection of ours, and its response."""
+"""One request on a connection of the server, and its response."""
 
 from __future__ import annotations
 

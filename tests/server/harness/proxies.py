@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,12 +89,14 @@ class Proxy:
         options: Its options, in which ``{file}`` and ``{folder}`` are replaced.
         configuration: Its configuration, in which settings are replaced.
         settings: What is different in this configuration.
+        says: What it prints when it serves, if it can't get a socket that listens already.
     """
 
     program: str
     options: tuple[str, ...]
     configuration: str
     settings: Mapping[str, str]
+    says: str | None = None
 
     def missing(self) -> str | None:
         """Return why it can't be used here, or ``None``."""
@@ -125,7 +128,7 @@ PROXIES = {
 
 class ProxyProcess:
     """
-    A running proxy. It gets a socket that listens already, so nobody has to wait for it.
+    A running proxy. If it can, it gets a socket that listens already, so nobody has to wait.
 
     Args:
         proxy: Which one it is.
@@ -134,7 +137,9 @@ class ProxyProcess:
     """
 
     def __init__(self, proxy: Proxy, server: str, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        # No connection begins at the second address, so no other program takes a port there.
+        host = "127.0.0.1" if proxy.says is None else "127.0.0.4"
+        with socket.create_server((host, 0)) as listener:
             self.address: tuple[str, int] = listener.getsockname()
             descriptor = listener.fileno()
             file = folder / "configuration"
@@ -143,16 +148,21 @@ class ProxyProcess:
                     folder=folder,
                     server=server,
                     address="{}:{}".format(*self.address),
+                    host=self.address[0],
+                    port=self.address[1],
                     descriptor=descriptor,
                     **proxy.settings,
                 )
             )
+            if proxy.says is not None:
+                listener.close()
             options = [option.format(file=file, folder=folder) for option in proxy.options]
             self._process = subprocess.Popen(
                 [proxy.program, *options],
-                # This is how nginx gets sockets from the nginx that it replaces.
-                env={**os.environ, "NGINX": f"{descriptor};"},
-                pass_fds=[descriptor],
+                # This is how nginx gets sockets from the nginx that it replaces. Caddy keeps its
+                # last configuration in the other folder.
+                env={**os.environ, "NGINX": f"{descriptor};", "XDG_CONFIG_HOME": str(folder)},
+                pass_fds=[descriptor] if proxy.says is None else [],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 encoding="latin-1",
@@ -160,11 +170,19 @@ class ProxyProcess:
             )
         assert self._process.stdout is not None
         self.output = Output(self._process.stdout)
+        self._says = proxy.says
 
     def __enter__(self) -> Self:
+        if self._says is not None:
+            try:
+                self.output.wait_for(self._says)
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)  # nginx has a child
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # nginx has a child
         self._process.wait()
         self.output.close()
