@@ -330,7 +330,7 @@ ELSEWHERE = """
     --ca-certs --cert-reqs --ciphers --debug --error-log --error-logfile -g -k
     --worker-class --keyfile-password --insecure-bind --max-requests
     --max-requests-jitter --pid --quic-bind --read-timeout --server-name --statsd-host
-    --statsd-prefix -m --umask -u --websocket-ping-interval --verify-mode
+    --statsd-prefix -m -u --websocket-ping-interval --verify-mode
     --graceful-timeout --threads --worker-connections -t --timeout --limit-request-line
     --limit-request-fields --reload-engine --reload-extra-file --check-config
     --print-config --preload --reuse-port --chdir -D --daemon -e --env --worker-tmp-dir

@@ -18,9 +18,11 @@ from ._command.file import UnusableFile
 from ._command.listing import table
 from ._command.options import APPLICATION, add_options
 from ._command.others import command_meant, option_meant
+from ._json_lines import JsonFormatter
 from ._log import logger
 from ._managers import contextmanager
 from ._printable import printable
+from ._request_ids import RequestIds
 from ._server.descriptors import open_missing_streams, passed_addresses
 from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
@@ -282,6 +284,7 @@ def _serve(values: Chosen, config: Config, options: argparse.Namespace, manager:
         drain=Drain(
             delay=values["drain_delay"], idle=values["drain_idle"], listen=values["drain_listen"]
         ),
+        request_ids=_request_ids(values),
         tree_signal=tree_signal,
     )
     if options.inherit is not None:
@@ -301,12 +304,21 @@ def _serve(values: Chosen, config: Config, options: argparse.Namespace, manager:
     return serve(_loaded(options.app, values), manager=manager)
 
 
+def _request_ids(values: Chosen) -> RequestIds | None:
+    """Make what gives ids to exchanges, if an option asks for it."""
+    header = values["request_id_header"]
+    return RequestIds(header) if header is not None or values["request_ids"] else None
+
+
 def _set_up_log(values: Chosen) -> None:
-    process = " [%(process)d]" if values["workers"] > 1 else ""
-    logging.basicConfig(
-        level=values["loglevel"].upper(),
-        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler()
+    if values["log_format"] == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        process = " [%(process)d]" if values["workers"] > 1 else ""
+        text = f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s"
+        handler.setFormatter(logging.Formatter(text))
+    logging.basicConfig(level=values["loglevel"].upper(), handlers=[handler])
 
 
 def _routes(options: argparse.Namespace) -> int:

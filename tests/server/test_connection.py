@@ -376,7 +376,9 @@ async def test_a_request_for_another_host_gets_404_and_the_end(autojump_clock, s
         ((status, headers, _),) = read_responses(bytes(wire.sent), "GET")[0]
         assert (status, headers["connection"]) == (404, "close")
     assert site.seen == []
-    assert caplog.messages == ["peer:50000 refused 404 (this server is not here)"]
+    assert caplog.messages == [
+        "peer:50000 GET '/' refused 404 (its host isn't in server_names: 'testserver')"
+    ]
 
 
 async def test_scopes_have_what_the_configuration_says(autojump_clock, site):
@@ -506,8 +508,7 @@ async def test_a_body_that_is_to_be_dropped_and_does_not_come_is_not_waited_for(
         assert wire.end == "closed"
 
 
-async def test_a_body_that_breaks_a_rule_gets_400(autojump_clock, site, caplog):
-    caplog.set_level(logging.INFO)
+async def test_a_body_that_breaks_a_rule_gets_400(autojump_clock, site):
     async with opened_engine(site) as engine:
         wire = engine.connect()
         wire.says(asked("/size", "transfer-encoding: chunked", method="POST", body=b"")[:-2])
@@ -517,7 +518,6 @@ async def test_a_body_that_breaks_a_rule_gets_400(autojump_clock, site, caplog):
         assert (status, headers["connection"]) == (400, "close")
         assert headers["content-type"] == "application/problem+json"
         assert b"chunk" in body
-    assert len(caplog.messages) == 1
 
 
 async def test_a_body_that_breaks_a_rule_does_not_end_a_response_that_has_begun(
@@ -707,7 +707,8 @@ async def test_an_application_that_answers_nothing_is_answered_for(
         assert (status, headers["connection"]) == (500, "close")
         assert headers["content-type"] == "application/problem+json"
         assert b"secret" not in wire.sent
-    assert caplog.messages[-1] == "peer:50000 refused 500 (the application has not answered)"
+    line = f"peer:50000 GET '{path}' refused 500 (the application has not answered)"
+    assert caplog.messages[-1] == line
 
 
 async def test_a_task_that_an_application_has_left_adds_nothing_to_the_servers_answer(
@@ -772,10 +773,7 @@ async def test_a_client_that_reads_slowly_gets_everything(autojump_clock, site):
         assert bodies(wire, "GET", "GET") == [bytes(1000), b"hello"]
 
 
-async def test_a_client_that_takes_nothing_is_cut_and_its_application_told(
-    autojump_clock, site, caplog
-):
-    caplog.set_level(logging.INFO)
+async def test_a_client_that_takes_nothing_is_cut_and_its_application_told(autojump_clock, site):
     async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
         wire = engine.connect(ScriptedWire(room=10))
         wire.says(asked("/large"))
@@ -785,7 +783,6 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_application_told(
         assert wire.end == "reset"
     why = "the client took nothing for 10 s"
     assert site.seen == ["large", why]
-    assert caplog.messages == [f"peer:50000 '/large' response cut: {why}"]
 
 
 async def test_a_connection_that_breaks_in_a_response_is_told_to_its_application(

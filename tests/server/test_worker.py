@@ -14,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import AIR, Budget
 from triows._server.lifeline import LAST, REPLACED, TURN
+from triows._server.listening import Heir, Listener
 from triows._server.worker import Worker, exit_in_words
 
 BUDGET = Budget(graceful=30.0, interrupted=3.0, idle=1.0, at_once=7.0)
@@ -286,13 +287,18 @@ async def test_a_process_gets_its_end_of_the_line_first_and_then_the_sockets(mon
 
     monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
     with socket.socket() as listener:
-        worker = await Worker.start(lambda numbers: ["serve", numbers], [listener])
+        listeners = [
+            Listener(listener, True),
+            Listener(listener, False),
+            Listener(listener, True, lambda: Heir.NEXT),
+        ]
+        worker = await Worker.start(lambda numbers: ["serve", numbers], listeners)
         ((command, options),) = started
-        line, given = options["pass_fds"]
+        line, given, *_ = options["pass_fds"]
         assert given == listener.fileno()
     worker.close()
     assert worker.pid == PlayedProcess.pid
-    assert command == ["serve", f"{line},{given}"]
+    assert command == ["serve", f"{line},{given},{given}p,{given}b"]
     assert not is_open(line)  # the parent would never see that the worker has closed it
 
 

@@ -19,7 +19,9 @@ from .kinds import (
     Address,
     Choice,
     Flag,
+    HeaderName,
     Many,
+    Mask,
     Number,
     Output,
     Path,
@@ -124,6 +126,14 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             "PATH",
             setting="root_path",
         ),
+        Option(
+            "--umask",
+            "the permissions that the file of a Unix socket does not get, as an octal number "
+            "(default: 111, so that everybody may connect who can reach the file)",
+            Mask(),
+            "MASK",
+            setting="umask",
+        ),
     ),
     "TLS": (
         Option(
@@ -216,6 +226,20 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             Text(),
             "FORMAT",
             setting="access_log_format",
+        ),
+        Option(
+            "--log-format",
+            "text or json, one object in each line (default: text)",
+            Choice(("text", "json")),
+            "FORMAT",
+            default="text",
+        ),
+        Option("--request-ids", "give each request an id, in all of its lines", default=False),
+        Option(
+            "--request-id-header",
+            "the same, with the id in this header of a proxy that always sets it",
+            HeaderName(),
+            "NAME",
         ),
         Option(
             "--tree-on-signal",

@@ -94,6 +94,7 @@ _OTHER_SETTING = (
 #: What to write, by the names of the options. Names that stand together have spaces between them.
 _MEANT = {
     "--uds --unix-socket": "write --bind unix:PATH",
+    "-m": "write --umask",
     "--fd": "write --bind fd://NUMBER",
     "-e --endpoint": "write --bind",
     "--insecure-bind": _in_file("insecure_bind = 'HOST:PORT'"),
@@ -151,7 +152,6 @@ _MEANT = {
     "--header": "let a middleware add the header",
     "-u --user": _in_file("user = NUMBER"),
     "-g --group": _in_file("group = NUMBER"),
-    "-m --umask": _in_file("umask = 0o007"),
     "--proxy-headers --forwarded-allow-ips": _NO_PROXY,
     "--timeout-graceful-shutdown --graceful-timeout": (
         "write `Triows(timeouts=Timeouts(shutdown_grace=SECONDS))` in the application"

@@ -20,7 +20,8 @@ class Addresses:
 
     #: ``None`` on a Unix socket.
     client: tuple[str, int] | None
-    server: tuple[str, int] | None
+    #: The path and ``None`` on a Unix socket.
+    server: tuple[str, int | None] | None
     secure: bool
     #: What applications see of TLS, if this process has it from the peer itself.
     tls: Described | None = None

@@ -8,12 +8,9 @@ task while nothing happens, and each request has one.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from triows._log import peer_of
-from triows._printable import printable
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
@@ -24,7 +21,8 @@ from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
-from .output import Output
+from .log_lines import log_closed, log_cut, log_other_host, log_refused
+from .output import CANCELLED, Output
 from .request import StreamRequest
 
 if TYPE_CHECKING:
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from .services import HTTPServices
 
 __all__ = ["LINGER", "HTTPConnection"]
-
-logger = logging.getLogger("triows")
 
 #: How many bytes may wait that nobody has asked for: the rest of a body, or further requests.
 _MOST = READS * CHUNK
@@ -236,7 +232,7 @@ class HTTPConnection:
             try:
                 head = self._reader.receive_request(data)
             except BadRequest as exc:
-                self._refuse(exc.status, exc.detail)
+                self._refuse(exc)
             else:
                 self._begin(head)
         elif self._websocket is not None:
@@ -305,7 +301,7 @@ class HTTPConnection:
         try:
             head = self._reader.next_request()
         except BadRequest as exc:
-            self._refuse(exc.status, exc.detail)
+            self._refuse(exc)
         else:
             self._begin(head)
 
@@ -316,7 +312,8 @@ class HTTPConnection:
             return
         services = self._services
         if services.serves is not None and not services.serves(head):
-            self._refuse(404, "this server is not here", head)
+            log_other_host(self.addresses, 404, head)
+            self._answer_last(problem(404, "this server is not here"), head)
             return
         upgrades = head.upgrade and asks_for_websocket(head.headers)
         if upgrades and self._has_little_time and self._requests:
@@ -402,7 +399,8 @@ class HTTPConnection:
             self._current = None
             request.note_left(gone=True)  # a task that the application has left can't answer either
             request.summary = {"status": 500, "headers": []}
-            self._reply(problem(500), "the application has not answered", request.head)
+            log_refused(self.addresses, 500, "the application has not answered", request.head)
+            self._answer_last(problem(500), request.head)
         else:
             self.cut_off(request)
 
@@ -481,11 +479,13 @@ class HTTPConnection:
         self._is_last = True
         self._stop_watching_body()
         begun = request.writer.begun
+        # The line of the request says it.
+        request.why_left = exc.detail
         if not begun:
             self._current = None
+            request.refused_with = exc.status
             request.summary = {"status": exc.status, "headers": []}
-            self._refuse(exc.status, exc.detail, request.head)
-            request.why_left = f"refused with {exc.status}"
+            self._answer_last(problem(exc.status, exc.detail), request.head)
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
@@ -507,35 +507,27 @@ class HTTPConnection:
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
-        client = self.addresses.client
-        peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = self._path.decode("ascii")
-        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
-        if self._current is not None and not self._current.left:
-            self._current.why_left = INCOMPLETE
+        if self._current is not None:
+            # Its line says it. What has cancelled it is said there anyway.
+            self._current.why_left = INCOMPLETE if why == CANCELLED else f"response cut: {why}"
+        else:
+            # The application has ended, and its line is written.
+            log_cut(self.addresses, self._path.decode("ascii"), why)
         self.close(abort=True)
 
-    def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
-        """Refuse what the client has sent. This ends the connection."""
-        self._reply(problem(status, detail), detail, head)
+    def _refuse(self, bad: BadRequest) -> None:
+        """Refuse a request that can't be read. This ends the connection."""
+        log_refused(self.addresses, bad.status, bad.detail)
+        self._answer_last(problem(bad.status, bad.detail), None)
 
-    def _reply(self, reply: Reply, why: str, head: Request | None) -> None:
+    def _answer_last(self, reply: Reply, head: Request | None) -> None:
         """
         Answer without waiting, and end the connection.
 
         Args:
             reply: The answer.
-            why: What the log says.
             head: The request, if it could be read.
         """
-        peer = peer_of({"client": self.addresses.client})
-        logger.info(
-            "%s refused %d (%s)",
-            peer,
-            reply.status,
-            printable(why),
-            extra={"peer": peer, "status": reply.status, "route": None},
-        )
         try:
             is_sent = self.output.write_last(whole_response(reply, self.own_lines(), head))
         except ClientDisconnect:
@@ -609,6 +601,8 @@ class HTTPConnection:
             more, self._more_time = self._more_time, 0.0
             self._deadline.move(more)
         elif self.output.is_empty:
+            if self._reader.unread:
+                log_closed(self.addresses, "the head of its request has not come in time")
             self.close()
         else:
             self._linger()  # the client doesn't have all responses yet

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import trio
 from attrs import astuple, frozen
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from .budget import Budget
 
-__all__ = ["LAST", "REPLACED", "TURN", "Inherited", "Lifeline", "inherited"]
+__all__ = [
+    "LAST",
+    "REPLACED",
+    "TURN",
+    "Inherited",
+    "InheritedSocket",
+    "Lifeline",
+    "inherited",
+    "written",
+]
 
 #: What the parent writes before it tells a worker to end: whether all workers end, so that nobody
 #: accepts connections any more, or another worker has taken its place. No signal has these numbers.
@@ -99,14 +108,43 @@ class Lifeline:
 
 
 @frozen
+class InheritedSocket:
+    """
+    A listening socket from the parent, with what the worker can't find out.
+
+    The worker's own configuration may be another one by now, because a file can change.
+    """
+
+    socket: socket.socket
+    #: Whether its connections don't use TLS, although those of other sockets do.
+    is_plain: bool
+    #: Whether it belongs to somebody else than the parent, such as systemd.
+    is_borrowed: bool
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Take over the socket for which the parent has written *text*."""
+        number = text.rstrip(_PLAIN + _BORROWED)
+        return cls(socket.socket(fileno=int(number)), _PLAIN in text, _BORROWED in text)
+
+
+_PLAIN, _BORROWED = "p", "b"
+
+
+def written(sock: socket.socket, *, is_plain: bool, is_borrowed: bool) -> str:
+    """Write what :meth:`InheritedSocket.read` reads."""
+    return f"{sock.fileno()}{_PLAIN if is_plain else ''}{_BORROWED if is_borrowed else ''}"
+
+
+@frozen
 class Inherited:
     """What a worker gets from its parent. All workers share the listening sockets."""
 
     lifeline: Lifeline
-    sockets: Sequence[socket.socket]
+    sockets: Sequence[InheritedSocket]
 
 
-def inherited(numbers: str) -> Inherited:
+def inherited(texts: str) -> Inherited:
     """
     Become a worker: take over the descriptors with which this process was started.
 
@@ -114,14 +152,14 @@ def inherited(numbers: str) -> Inherited:
     process with the same name.
 
     Args:
-        numbers: The descriptors as the parent wrote them, separated by commas: the lifeline's,
+        texts: The descriptors as the parent wrote them, separated by commas: the lifeline's,
             then those of the listening sockets.
     """
-    line, *listening = (socket.socket(fileno=int(number)) for number in numbers.split(","))
-    for sock in (line, *listening):
+    line, *listening = (InheritedSocket.read(text) for text in texts.split(","))
+    for one in (line, *listening):
         # The application's own child processes must not inherit them: they would keep the
         # address in use and the lifeline open.
-        os.set_inheritable(sock.fileno(), False)
+        os.set_inheritable(one.socket.fileno(), False)
     # Not SIG_IGN, which the application's child processes would inherit.
     signal.signal(signal.SIGHUP, lambda number, frame: None)
-    return Inherited(Lifeline(line), listening)
+    return Inherited(Lifeline(line.socket), listening)

@@ -158,15 +158,13 @@ class Reloader:
             *self._folders, watch_filter=_ApplicationFilter(), stop_event=self._stop
         )
         async with trio.open_nursery() as nursery:
-            worker = await Worker.start(self._command, [one.socket for one in self._addresses])
+            worker = await Worker.start(self._command, self._addresses)
             nursery.start_soon(self._report, worker)
             async for change in changes:
                 logger.info("changed: %s", names_of(change))
                 await self._end(worker)
                 if not self._stop.is_set():
-                    worker = await Worker.start(
-                        self._command, [one.socket for one in self._addresses]
-                    )
+                    worker = await Worker.start(self._command, self._addresses)
                     nursery.start_soon(self._report, worker)
             for one in self._addresses:
                 one.socket.close()

@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .listening import listening, listening_by
 from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
 from .signals import SignalWatch
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._request_ids import RequestIds
 
     from .drain import Drain
     from .lifeline import Inherited
@@ -49,6 +51,7 @@ def run(
     config: Config,
     *,
     drain: Drain,
+    request_ids: RequestIds | None = None,
     inherited: Inherited | None = None,
     manager: Manager = NOBODY,
     tree_signal: int | None = None,
@@ -65,6 +68,7 @@ def run(
         name: What the log calls it.
         config: Hypercorn's configuration.
         drain: What a shutdown does with newcomers and with idle connections.
+        request_ids: Gives each exchange an id, for the log.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
         manager: The service manager that has started the process. For a worker, its parent tells
@@ -80,7 +84,8 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, manager, tree_signal, drain)
+        ends = (inherited, manager, drain, request_ids)
+        return trio.run(_serve_observed, app, config, name, tree_signal, *ends)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -93,13 +98,14 @@ async def _serve_observed(
     app: Triows,
     config: Config,
     name: str,
+    tree_signal: int | None,
     inherited: Inherited | None,
     manager: Manager,
-    tree_signal: int | None,
     drain: Drain,
+    request_ids: RequestIds | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, config, inherited, manager, drain)
+    process = _Process(app, config, inherited, manager, drain, request_ids)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -139,6 +145,7 @@ class _Process:
         inherited: For a worker.
         manager: As in :func:`run`.
         drain: As in :func:`run`.
+        request_ids: As in :func:`run`.
     """
 
     def __init__(
@@ -148,6 +155,7 @@ class _Process:
         inherited: Inherited | None,
         manager: Manager,
         drain: Drain,
+        request_ids: RequestIds | None,
     ) -> None:
         self.code = 0
         self.notifier = Notifier(manager)
@@ -163,6 +171,7 @@ class _Process:
         self._app = app
         self._inherited = inherited
         self._drain = drain
+        self._request_ids = request_ids
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
@@ -194,15 +203,16 @@ class _Process:
         return "failed at its shutdown" if self._stopping else "failed while it was served"
 
     async def _serve(self, name: str) -> None:
-        sockets = others = None
-        if self._inherited is not None:
-            sockets, others = self._inherited.sockets, self._inherited.lifeline.others_go_on
+        inherited = self._inherited
+        opening = partial(listening, self._config)
+        if inherited is not None:
+            opening = partial(listening_by, self._config, inherited)
         # This outlives the server, because the application's resources exit after it.
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, self._drain, sockets=sockets, others=others)
-                urls = await nursery.start(serve, self._app, self._config)
+                serve = partial(serve_until, ending, self._drain, request_ids=self._request_ids)
+                urls = await nursery.start(serve, self._app, self._config, opening)
                 self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
                     self._serving = f"serving {name} on {', '.join(urls)}"

@@ -7,6 +7,7 @@ import math
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
+from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 import trio
@@ -37,6 +38,7 @@ from .scopes import ScopeSettings
 from .services import HTTPServices
 from .tls_extension import Described
 from .trimmer import Trimmer
+from .unix import named
 from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._protocol.http11 import Request
+    from triows._request_ids import RequestIds
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
@@ -71,6 +74,7 @@ class Server:
         app: The application.
         config: Hypercorn's configuration.
         tls: The certificate for listeners with TLS.
+        request_ids: Makes the ids of exchanges.
         listeners: Where to accept connections. They are closed when the accepting is over.
         reactor: Reads for connections.
         cork: Flushes what connections hold back until the end of a turn.
@@ -87,6 +91,7 @@ class Server:
         tls: Credentials | None,
         listeners: Sequence[Listener],
         *,
+        request_ids: RequestIds | None,
         reactor: Reactor,
         cork: Cork,
         pinger: Pinger,
@@ -127,7 +132,7 @@ class Server:
         self._bridges: dict[Bridge, None] = {}
         own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
-        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers)
+        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers, request_ids)
         self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines, scopes)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
@@ -180,7 +185,7 @@ class Server:
             for one in self._turned_away:
                 accept_rest(one.socket, partial(self._start_accepted, one), self._full)
             for one in self._listeners:
-                one.socket.close()
+                one.close()
             self._has_stopped_listening.set()
 
     @property
@@ -385,8 +390,7 @@ class Server:
             self._room = None
 
     def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
-        client = parse_socket_addr(sock.family, sock.getpeername())
-        server = parse_socket_addr(sock.family, sock.getsockname())
+        client, server = parse_socket_addr(sock.family, sock.getpeername()), own_address(sock)
         if not secure:
             return Arrival(PlainWire(sock, self._reactor), Addresses(client, server, secure=False))
         assert self._tls is not None
@@ -423,6 +427,13 @@ class Server:
             connection.close()
 
 
+def own_address(sock: socket.socket) -> tuple[str, int | None] | None:
+    """Return the address of our end of a connection, as ASGI writes it."""
+    if sock.family == AF_UNIX:
+        return named(sock.getsockname()), None
+    return parse_socket_addr(sock.family, sock.getsockname())
+
+
 @asynccontextmanager
 async def open_server(
     app: Triows,
@@ -430,6 +441,7 @@ async def open_server(
     *,
     tls: Credentials | None = None,
     listeners: Sequence[Listener] = (),
+    request_ids: RequestIds | None = None,
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
     """
@@ -443,9 +455,11 @@ async def open_server(
         config: As in :class:`Server`.
         tls: As in :class:`Server`.
         listeners: As in :class:`Server`.
+        request_ids: As in :class:`Server`.
         reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
-    parts = (app, config, tls, listeners, new_reactor() if reactor is None else reactor)
+    reactor = new_reactor() if reactor is None else reactor
+    parts = (app, config, tls, listeners, request_ids, reactor)
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, *parts, name="<triows server>")
 
@@ -455,6 +469,7 @@ async def _run(
     config: Config,
     tls: Credentials | None,
     listeners: Sequence[Listener],
+    request_ids: RequestIds | None,
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],
 ) -> None:
@@ -477,6 +492,7 @@ async def _run(
                         config,
                         tls,
                         listeners,
+                        request_ids=request_ids,
                         reactor=reactor,
                         cork=cork,
                         pinger=pinger,

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import LAST, REPLACED, TURN
+from .lifeline import LAST, REPLACED, TURN, written
+from .listening import Heir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
+
+    from .listening import Listener
 
     #: Returns the command of a worker. Its argument is the one that :func:`.inherited` takes.
     Command: TypeAlias = Callable[[str], Sequence[str]]
@@ -48,7 +51,7 @@ class Worker:
         self._line = line
 
     @classmethod
-    async def start(cls, command: Command, sockets: Sequence[socket.socket]) -> Self:
+    async def start(cls, command: Command, listeners: Sequence[Listener]) -> Self:
         """
         Start a worker.
 
@@ -56,14 +59,14 @@ class Worker:
 
         Args:
             command: The command that runs it.
-            sockets: The listening sockets from which it accepts.
+            listeners: Those from which it accepts.
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            numbers = [sock.fileno() for sock in (theirs, *sockets)]
+            numbers = [sock.fileno() for sock in (theirs, *(one.socket for one in listeners))]
             try:
                 process = await trio.lowlevel.open_process(
-                    command(",".join(map(str, numbers))),
+                    command(",".join([str(theirs.fileno()), *_written(listeners)])),
                     stdin=subprocess.DEVNULL,
                     pass_fds=numbers,
                     process_group=0,
@@ -161,6 +164,18 @@ class Worker:
     def close(self) -> None:
         """Close the line. A worker that still runs then ends."""
         self._line.close()
+
+
+def _written(listeners: Sequence[Listener]) -> list[str]:
+    is_secure = any(one.secure for one in listeners)
+    return [
+        written(
+            one.socket,
+            is_plain=is_secure and not one.secure,
+            is_borrowed=one.heir() is Heir.NEXT,
+        )
+        for one in listeners
+    ]
 
 
 def exit_in_words(code: int) -> str:

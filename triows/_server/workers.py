@@ -287,7 +287,7 @@ class Supervisor:
     async def _started(self) -> Worker | int:
         """Start a worker and wait until it serves. If it fails to start, return its code."""
         try:
-            worker = await Worker.start(self._command, [one.socket for one in self._addresses])
+            worker = await Worker.start(self._command, self._addresses)
         except OSError as exc:
             # The system has no memory or process left, or Python is being reinstalled.
             logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it isn't a bug
