@@ -14,6 +14,7 @@ import trio
 from tests.server.clients import Closed, open_trio_websocket
 from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, ServerProcess
 from tests.server.harness.terminal import Terminal
+from tests.server.test_workers import workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,22 +192,16 @@ async def test_a_sigterm_right_after_a_sigint_is_a_second_signal():
 # A supervisor that signals all processes of a service, as systemd does
 
 
-def pids_of(process: ServerProcess) -> list[int]:
-    with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
-        return [process.pid, *map(int, children.read().split())]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 async def test_a_signal_to_all_processes_of_a_service_counts_once(number):
     options = ["--workers", "2", "--tree-on-signal"]
     with ServerProcess(TRIOWS, "blocking:patient", *options) as process:
         async with open_trio_websocket(f"{process.ws_url}/stubborn") as client:
             await client.receive()
-            parent, *workers = pids_of(process)
-            os.kill(parent, number)
+            process.send_signal(number)
             # Otherwise the system could merge the parent's signal with the next one.
             process.wait_for("closing 1 connection")
-            for worker in workers:
+            for worker in workers_of(process):
                 with suppress(ProcessLookupError):  # the other one has nothing to wait for
                     os.kill(worker, number)
             for _ in range(2):  # when it answers again, it has seen what came before
