@@ -474,6 +474,44 @@ def test_a_certificate_that_can_not_be_used_ends_with_2_and_names_its_option(
     assert line.startswith(f"triows: {told.format(certificates)}")
 
 
+PASSWORD_FILES = [
+    ("none", "--keyfile-password-file: '{}/none' can't be read: No such file or directory"),
+    ("", "--keyfile-password-file: '{}/' can't be read: Is a directory"),
+    ("empty", "--keyfile-password-file: the first line of '{}/empty' is empty"),
+    ("binary", "--keyfile-password-file: '{}/binary' can't be read: it isn't text"),
+    ("wrong", "--keyfile: '{}/encrypted.pem' has no private key in PEM format, or its password"),
+]
+
+
+@pytest.mark.parametrize(("file", "told"), PASSWORD_FILES, ids=dict(PASSWORD_FILES))
+def test_a_password_that_can_not_be_used_ends_with_2_and_one_line(certificates, capsys, file, told):
+    (certificates / "empty").write_text("\nsecret\n")
+    (certificates / "binary").write_bytes(b"\xff\n")
+    (certificates / "wrong").write_text("guessed\n")
+    files = ["--certfile", f"{certificates}/cert.pem", "--keyfile", f"{certificates}/encrypted.pem"]
+    option = ["--keyfile-password-file", f"{certificates}/{file}"]
+    assert main(["run", "nowhere:app", *files, *option]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {told.format(certificates)}")
+    assert "guessed" not in line
+
+
+def test_a_password_without_a_key_is_refused(certificates, capsys):
+    (certificates / "password").write_text("secret\n")
+    option = ["--keyfile-password-file", f"{certificates}/password"]
+    assert main(["run", "nowhere:app", *option]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "triows: --keyfile-password-file has an effect only with a certificate and a key"
+
+
+def test_an_encrypted_key_is_read_with_the_password_in_a_file(certificates, capsys):
+    (certificates / "password").write_text("secret\n")
+    files = ["--certfile", f"{certificates}/cert.pem", "--keyfile", f"{certificates}/encrypted.pem"]
+    option = ["--keyfile-password-file", f"{certificates}/password"]
+    assert main(["run", "nowhere:app", *files, *option]) == 2
+    assert "there is no module 'nowhere'" in capsys.readouterr().err
+
+
 def test_ctrl_c_ends_the_import_by_the_signal_and_means_what_it_did_afterwards(folder):
     write(folder, "looking.py", "import signal\nseen = signal.getsignal(signal.SIGINT)\n")
     assert main(["routes", "looking:seen"]) == 2

@@ -58,6 +58,15 @@ def test_the_parents_orders_are_signals_until_it_is_gone(pair):
     assert list(line.orders()) == []
 
 
+def test_a_worker_whose_loop_turns_says_so(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    line.report_turn()
+    assert parents.recv(10) == b"\n"
+    parents.close()
+    line.report_turn()
+
+
 def test_a_line_that_is_cut_has_no_orders(pair):
     _, workers = pair
     line = Lifeline(workers)

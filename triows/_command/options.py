@@ -144,6 +144,12 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             setting="certfile",
         ),
         Option("--keyfile", "its private key", Path(), "FILE", setting="keyfile"),
+        Option(
+            "--keyfile-password-file",
+            "a file with the key's password, if the key is encrypted",
+            Path(),
+            "FILE",
+        ),
     ),
     "requests": (
         Option(

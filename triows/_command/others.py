@@ -105,7 +105,10 @@ _MEANT = {
     "--url-path-prefix": "write --root-path",
     "--ssl-keyfile": "write --keyfile",
     "--ssl-certfile --ssl-certificate": "write --certfile",
-    "--ssl-keyfile-password --keyfile-password": _in_file("keyfile_password = '...'"),
+    "--ssl-keyfile-password --keyfile-password": (
+        "everybody on this machine can read a command line: write the password into a file, and "
+        "name that with --keyfile-password-file"
+    ),
     "--ssl-ca-certs --ssl-ca --ca-certs": _in_file("ca_certs = 'FILE'"),
     "--ssl-cert-reqs --cert-reqs --verify-mode": _in_file("verify_mode = 'CERT_REQUIRED'"),
     "--ssl-ciphers --ciphers": _in_file("ciphers = '...'"),

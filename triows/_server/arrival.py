@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from triows._transports.wire import Wire
 
+    from .tls_extension import Described
+
 __all__ = ["Addresses", "Arrival", "Preface"]
 
 
@@ -23,6 +25,8 @@ class Addresses:
     #: The path and ``None`` on a Unix socket.
     server: tuple[str, int | None] | None
     secure: bool
+    #: What applications see of TLS, if this process has it from the peer itself.
+    tls: Described | None = None
 
 
 class Preface(Protocol):

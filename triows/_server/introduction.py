@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeaderReader
 from triows._transports.reactor import Readable
 
-from .arrival import Addresses
 from .log_lines import log_closed
 from .proxy import Trusted, introducing
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from triows._transports.reactor import Reactor
 
+    from .arrival import Addresses
     from .listening import Listener
     from .proxy import Proxy
 
@@ -81,7 +83,7 @@ class Introduction(Readable):
         self._reactor.discard(self._fd)
         ends = self._ends
         if header.has_client:
-            ends = Addresses(header.client, header.server, ends.secure)
+            ends = evolve(ends, client=header.client, server=header.server)
         self._introduce(ends)
 
     def fail(self, why: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LAST",
     "REPLACED",
+    "TURN",
     "Inherited",
     "InheritedSocket",
     "Lifeline",
@@ -31,6 +32,9 @@ __all__ = [
 #: accepts connections any more, or another worker has taken its place. No signal has these numbers.
 LAST: Final = 0
 REPLACED: Final = 255
+
+#: What the parent writes to ask a worker whether its event loop turns.
+TURN: Final = 254
 
 #: How often a worker that was told to end looks for that, and the seconds between two looks. A
 #: service manager may send its signal to all processes at the same time, so that a worker gets it
@@ -61,8 +65,8 @@ class Lifeline:
         """
         Return the signals after which the parent wants this worker to end at once.
 
-        :data:`LAST` and :data:`REPLACED` may be among them. There are none if the parent is gone.
-        Call it when :meth:`fileno` is readable.
+        :data:`LAST`, :data:`REPLACED` and :data:`TURN` may be among them. There are none if the
+        parent is gone. Call it when :meth:`fileno` is readable.
         """
         return self._read(0)
 
@@ -92,6 +96,11 @@ class Lifeline:
             if LAST in written or not written:  # without a parent, all workers end
                 self._others_go_on = False
         return written
+
+    def report_turn(self) -> None:
+        """Answer :data:`TURN`. Call it in the event loop: that it runs is the answer."""
+        with suppress(OSError):
+            self._socket.sendall(b"\n")
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""

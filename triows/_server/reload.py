@@ -9,6 +9,7 @@ Ctrl-C.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ import watchfiles
 from .budget import AIR, INTERRUPT_GRACE
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
+from .notify import NOBODY, Notifier, turns
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from .listening import Listener
+    from .notify import Manager
     from .worker import Command
 
 __all__ = ["run_again"]
@@ -45,6 +48,7 @@ def run_again(
     name: str,
     config: Config,
     *,
+    manager: Manager = NOBODY,
     folder: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
@@ -58,6 +62,7 @@ def run_again(
         command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
         config: Hypercorn's configuration.
+        manager: The service manager that has started this one.
         folder: A folder to watch, in addition to the current one.
         tree_signal: A signal that is passed on to the process.
 
@@ -70,7 +75,7 @@ def run_again(
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with listening(config) as addresses:
-        return trio.run(Reloader(command, name, addresses, folder, tree_signal).run)
+        return trio.run(Reloader(command, name, addresses, folder, manager, tree_signal).run)
 
 
 class Reloader:
@@ -82,6 +87,7 @@ class Reloader:
         name: As in :func:`run_again`.
         addresses: The listeners from which the process accepts.
         folder: As in :func:`run_again`.
+        manager: As in :func:`run_again`.
         tree_signal: As in :func:`run_again`.
     """
 
@@ -90,12 +96,15 @@ class Reloader:
         command: Command,
         name: str,
         addresses: Sequence[Listener],
-        folder: str | None = None,
-        tree_signal: int | None = None,
+        folder: str | None,
+        manager: Manager,
+        tree_signal: int | None,
     ) -> None:
         self._command = command
-        self._name = name
         self._addresses = addresses
+        urls = ", ".join(one.url for one in addresses)
+        self._serving = f"serving {name} on {urls}, reloading after each change"
+        self._notifier = Notifier(manager)
         self._folders = watched(folder)
         self._tree_signal = tree_signal
         self._worker: Worker | None = None
@@ -108,14 +117,15 @@ class Reloader:
 
     async def run(self) -> int:
         """Serve until a signal ends it, and return the exit code."""
-        urls = ", ".join(one.url for one in self._addresses)
         others = () if self._tree_signal is None else (self._tree_signal,)
         if self._hangup is not Hangup.IGNORED:
             others = (*others, SIGHUP)
         with trio.open_signal_receiver(*SIGNALS, *others) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take, signals)
-                logger.info("serving %s on %s, reloading after each change", self._name, urls)
+                nursery.start_soon(self._notifier.run, turns)
+                logger.info("%s", self._serving)
+                self._notifier.tell_ready(self._serving)
                 await self._serve()
                 nursery.cancel_scope.cancel()
             logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
@@ -127,7 +137,10 @@ class Reloader:
                 if self._worker is not None:
                     self._worker.pass_on(number)
             elif number == SIGHUP and self._hangup is Hangup.RELOADS:
-                logger.info("SIGHUP has no effect: a change of a file starts the process again")
+                message = "SIGHUP has no effect: a change of a file starts the process again"
+                logger.info("%s", message)
+                self._notifier.tell_reloading(message)
+                self._notifier.tell_ready(self._serving)
             elif not self._echoes.is_echo(number, trio.current_time()):
                 self._end_all(number)
 
@@ -137,6 +150,7 @@ class Reloader:
             self._hurry.set()
         else:
             self._stopped_at = trio.current_time()
+            self._notifier.tell_stopping("shutting down", math.inf)
         self._stop.set()
 
     async def _serve(self) -> None:

@@ -48,7 +48,7 @@ class ScopeSettings:
 def http_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> Scope:
     """Make the scope of a plain request."""
     path = head.path.decode("ascii")
-    return {
+    scope: Scope = {
         "type": "http",
         "asgi": _HTTP,
         "http_version": head.http_version,
@@ -64,12 +64,15 @@ def http_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> 
         "state": settings.state(head),
         "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
     }
+    if addresses.tls is not None:
+        scope["extensions"]["tls"] = addresses.tls.extension()
+    return scope
 
 
 def websocket_scope(head: Request, addresses: Addresses, settings: ScopeSettings) -> Scope:
     """Make the scope of a request that asks for a WebSocket, without any subprotocols."""
     path = head.path.decode("ascii")
-    return {
+    scope: Scope = {
         "type": "websocket",
         "asgi": _WEBSOCKET,
         "http_version": head.http_version,
@@ -85,3 +88,6 @@ def websocket_scope(head: Request, addresses: Addresses, settings: ScopeSettings
         "state": settings.state(head),
         "extensions": {"websocket.http.response": {}},
     }
+    if addresses.tls is not None:
+        scope["extensions"]["tls"] = addresses.tls.extension()
+    return scope

@@ -26,7 +26,7 @@ from .mistakes import (
     wait_triggered,
 )
 from .server import open_server
-from .tls import tls_context
+from .tls import credentials
 from .watchdog import blocks_named
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ async def serve_until(
     """
     keep_lines_whole(config)  # this carries out what it says about logging
     enable()
-    tls = tls_context(config)
+    tls = credentials(config)
     error: BaseException | None = None
     try:
         # This is around everything, because a start-up or a shutdown may block, too.

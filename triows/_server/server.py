@@ -38,13 +38,13 @@ from .own_headers import OwnHeaders
 from .pool import Pool
 from .scopes import ScopeSettings
 from .services import HTTPServices
+from .tls_extension import Described
 from .trimmer import Trimmer
 from .unix import named
 from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from contextvars import Context
 
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .drain import Drain
     from .listening import Listener
     from .proxy import Proxy
+    from .tls import Credentials
 
 __all__ = ["Server", "open_server"]
 
@@ -75,7 +76,7 @@ class Server:
     Args:
         app: The application.
         config: Hypercorn's configuration.
-        tls: The TLS context for listeners with TLS.
+        tls: The certificate for listeners with TLS.
         request_ids: Makes the ids of exchanges.
         listeners: Where to accept connections. They are closed when the accepting is over.
         proxy: The proxies in front of the server.
@@ -91,7 +92,7 @@ class Server:
         self,
         app: Triows,
         config: Config,
-        tls: ssl.SSLContext | None,
+        tls: Credentials | None,
         listeners: Sequence[Listener],
         *,
         proxy: Proxy | None,
@@ -106,7 +107,7 @@ class Server:
         self._app = app
         self._config = config
         self._listeners = listeners
-        self._tls = None if tls is None else TLS(tls)
+        self._tls = None if tls is None else (tls, TLS(tls.context))
         self._introductions = Introductions(proxy, listeners, config, reactor)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
@@ -172,6 +173,10 @@ class Server:
     def urls(self) -> list[str]:
         """The URLs on which it listens."""
         return [one.url for one in self._listeners]
+
+    def renew_certificate(self, tls: Credentials) -> None:
+        """Show *tls* to new connections. Those that there are go on with what they have."""
+        self._tls = (tls, TLS(tls.context))
 
     async def listen(self) -> None:
         """Accept connections until they are not wanted any more, and close the listeners."""
@@ -392,14 +397,18 @@ class Server:
             self._room = None
 
     def _arrival(self, listener: Listener, sock: socket.socket) -> Arrival:
-        addresses = Addresses(
-            parse_socket_addr(sock.family, sock.getpeername()), own_address(sock), listener.secure
-        )
-        preface = self._introductions.expected(listener, sock, addresses)
+        client, server = parse_socket_addr(sock.family, sock.getpeername()), own_address(sock)
         if not listener.secure:
-            return Arrival(PlainWire(sock, self._reactor), addresses, preface)
+            plain = Addresses(client, server, secure=False)
+            preface = self._introductions.expected(listener, sock, plain)
+            return Arrival(PlainWire(sock, self._reactor), plain, preface)
         assert self._tls is not None
-        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses, preface)
+        shown, tls = self._tls
+        wire = TLSWire(sock, self._reactor, tls)
+        described = Described(shown, wire.ssl_object)
+        addresses = Addresses(client, server, secure=True, tls=described)
+        preface = self._introductions.expected(listener, sock, addresses)
+        return Arrival(wire, addresses, preface)
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
@@ -441,7 +450,7 @@ async def open_server(
     app: Triows,
     config: Config,
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: Credentials | None = None,
     listeners: Sequence[Listener] = (),
     proxy: Proxy | None = None,
     request_ids: RequestIds | None = None,
@@ -471,7 +480,7 @@ async def open_server(
 async def _run(
     app: Triows,
     config: Config,
-    tls: ssl.SSLContext | None,
+    tls: Credentials | None,
     listeners: Sequence[Listener],
     proxy: Proxy | None,
     request_ids: RequestIds | None,

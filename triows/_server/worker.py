@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import LAST, REPLACED, written
+from .lifeline import LAST, REPLACED, TURN, written
 from .listening import Heir
 
 if TYPE_CHECKING:
@@ -81,11 +81,13 @@ class Worker:
         async with trio.open_nursery() as nursery:
             # A child process of the worker may hold its end of the line open.
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
-            # The first message is so short that it comes in one piece.
-            if report := await self._line.recv(100):
-                self.budget = Budget(*map(float, report.split()))
-                self.ready_at = trio.current_time()
-                nursery.cancel_scope.cancel()
+            # If it ends before it has read what end() has written, the line is reset.
+            with suppress(ConnectionError):
+                # The first message is so short that it comes in one piece.
+                if report := await self._line.recv(100):
+                    self.budget = Budget(*map(float, report.split()))
+                    self.ready_at = trio.current_time()
+                    nursery.cancel_scope.cancel()
         return self.ready_at is not None
 
     async def _cancel_at_exit(self, scope: trio.CancelScope) -> None:
@@ -95,6 +97,16 @@ class Worker:
     async def wait(self) -> int:
         """Wait until it ends. Return its exit code, or -n if signal n ended it."""
         return await self._process.wait()
+
+    async def wait_turn(self) -> None:
+        """
+        Wait until its event loop turns, or until it is clear that it ends.
+
+        If this is cancelled, a late answer counts for the next call.
+        """
+        with suppress(OSError, trio.ClosedResourceError):
+            await self._line.send(bytes([TURN]))
+            await self._line.recv(100)
 
     def pass_on(self, signum: int) -> None:
         """Send it a signal to which it only listens while it serves."""
