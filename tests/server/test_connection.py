@@ -16,8 +16,8 @@ from tests.transports.scripted_wire import ScriptedWire
 from triows import ClientDisconnect, Proxy, Timeouts
 from triows._request.bridge import request_of
 from triows._server.arrival import Addresses
-from triows._server.connection import LINGER
 from triows._server.forwarding import forwarding
+from triows._server.newcomers import LINGER
 from triows._server.scopes import ScopeSettings
 from triows._transports.wire import CHUNK, READS
 

@@ -22,6 +22,7 @@ from triows.exceptions import ClientDisconnect
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
 from .log_lines import log_closed, log_cut, log_other_host, log_refused
+from .newcomers import LINGER
 from .output import CANCELLED, Output
 from .request import StreamRequest
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from .pool import Worker
     from .services import HTTPServices
 
-__all__ = ["LINGER", "HTTPConnection"]
+__all__ = ["HTTPConnection"]
 
 #: How many bytes may wait that nobody has asked for: the rest of a body, or further requests.
 _MOST = READS * CHUNK
@@ -50,10 +51,6 @@ _MOST_DROPPED = CHUNK
 #: How many requests of a connection may run at a time: one that isn't answered, and those that do
 #: something after their response. Otherwise a client could start any number of tasks.
 _MOST_RUNNING = 16
-
-#: Seconds that a connection may take to make its first request when the server shuts down. A client
-#: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
-LINGER = 0.5
 
 
 class HTTPConnection:
@@ -189,7 +186,7 @@ class HTTPConnection:
         """
         End soon: after the response, or if no request comes.
 
-        A client that has just connected has :data:`LINGER` seconds to make its request.
+        A client that has just connected has :data:`.LINGER` seconds to make its request.
 
         Args:
             idle: How many seconds any other client has to make another request.

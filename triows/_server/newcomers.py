@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     #: The device and the inode of a file, which no other file has.
     Identity: TypeAlias = tuple[int, int]
 
-__all__ = ["QUIET", "identity", "remove_file", "turn_away"]
+__all__ = ["LINGER", "QUIET", "identity", "remove_file", "turn_away"]
+
+#: Seconds that a connection may take to make its first request when the server shuts down. A client
+#: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
+LINGER = 0.5
 
 #: Seconds between the last newcomer and the end of a listener. What had begun before arrives
 #: meanwhile: the third packet of a TCP handshake takes one round trip, and within a data center

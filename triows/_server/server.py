@@ -27,13 +27,13 @@ from triows._transports.wire import PlainWire
 from .accepting import accept_from, accept_rest, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
-from .connection import LINGER, HTTPConnection
+from .connection import HTTPConnection
 from .forwarding import forwarding
 from .guarded import GuardedTasks
 from .introduction import Introductions
 from .jobs import Jobs
 from .listening import Heir
-from .newcomers import QUIET, turn_away
+from .newcomers import LINGER, QUIET, turn_away
 from .own_headers import OwnHeaders
 from .pool import Pool
 from .scopes import ScopeSettings
