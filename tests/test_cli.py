@@ -320,8 +320,8 @@ def test_an_option_of_another_server_is_told_what_does_it_here(capsys, options, 
 #: The options of uvicorn, Hypercorn, gunicorn, granian and daphne that `triows run` doesn't have.
 ELSEWHERE = """
     --uds --fd --reload-dir --reload-include --reload-exclude --reload-delay
-    --log-config --use-colors --no-use-colors --proxy-headers --no-proxy-headers
-    --forwarded-allow-ips --limit-concurrency --limit-max-requests --timeout-keep-alive
+    --log-config --use-colors --no-use-colors
+    --limit-concurrency --limit-max-requests --timeout-keep-alive
     --timeout-graceful-shutdown --ssl-keyfile --ssl-certfile --ssl-keyfile-password
     --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --header --server-header
     --no-server-header --date-header --no-date-header --h11-max-incomplete-event-size
@@ -404,6 +404,31 @@ def test_options_that_can_not_work_end_with_2_and_a_sentence(folder, capsys, opt
     assert main(["run", "nowhere:app", *options.split()]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"triows: {told.format(folder)}")
+
+
+# Proxies
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--forwarded-allow-ips 10.0.0.1", "has an effect only with --proxy-headers"),
+        (
+            "--proxy-headers --forwarded-header",
+            "leave out the one whose headers",
+        ),
+        ("--proxy-headers --forwarded-allow-ips localhost", "write '127.0.0.1' and '::1'"),
+        ("--proxy-headers --forwarded-allow-ips 10.0.0.1/8", "write '10.0.0.0/8'"),
+        ("--proxy-headers --forwarded-allow-ips *,::1", "trusts everybody"),
+        ("--proxy-protocol b:1", "which are 127.0.0.1:8000: write one of them"),
+        ("--bind a:1 --proxy-protocol a:1 --proxy-protocol b:1", "'b:1' isn't one of the addr"),
+    ],
+)
+def test_a_mistake_about_proxies_ends_with_2_before_anything_is_imported(capsys, options, told):
+    assert main(["run", "nowhere:app", *options.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {'--proxy' if 'proxy-p' in options else '--'}")
+    assert told in line
 
 
 # Certificates

@@ -50,6 +50,7 @@ from ._requires import requires as requires
 from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
 from ._server.drain import Drain as Drain
+from ._server.proxy import Proxy as Proxy
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression, Limits as Limits, Timeouts as Timeouts
 from .exceptions import (
@@ -135,6 +136,7 @@ __all__ = [
     "Compression",
     "Drain",
     "Limits",
+    "Proxy",
     "Timeouts",
     # The log
     "JsonFormatter",

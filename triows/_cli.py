@@ -18,6 +18,7 @@ from ._command.file import UnusableFile
 from ._command.listing import table
 from ._command.options import APPLICATION, add_options
 from ._command.others import command_meant, option_meant
+from ._command.proxies import proxy_of
 from ._json_lines import JsonFormatter
 from ._log import logger
 from ._managers import contextmanager
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from ._app import Triows
     from ._server.config import Config
+    from ._server.proxy import Proxy
 
 __all__ = ["main"]
 
@@ -262,14 +264,21 @@ def _run(options: argparse.Namespace) -> int:
     config = configuration(**values.settings)
     try:
         _check(values, config)
+        proxy = proxy_of(values)
         _set_up_log(values)
         with _naming(values.name_of("bind"), AddressError):
-            return _serve(values, config, options, manager)
+            return _serve(values, config, proxy, manager, options)
     except CertificateError as exc:
         raise UnusableCommand(f"{values.name_of(exc.setting)}: {exc}") from None
 
 
-def _serve(values: Chosen, config: Config, options: argparse.Namespace, manager: Manager) -> int:
+def _serve(
+    values: Chosen,
+    config: Config,
+    proxy: Proxy | None,
+    manager: Manager,
+    options: argparse.Namespace,
+) -> int:
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
@@ -285,6 +294,7 @@ def _serve(values: Chosen, config: Config, options: argparse.Namespace, manager:
             delay=values["drain_delay"], idle=values["drain_idle"], listen=values["drain_listen"]
         ),
         request_ids=_request_ids(values),
+        proxy=proxy,
         tree_signal=tree_signal,
     )
     if options.inherit is not None:

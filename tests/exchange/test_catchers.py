@@ -24,6 +24,7 @@ from starlette.templating import Jinja2Templates
 
 from triows import (
     ClientDisconnect,
+    HandlerCancelled,
     HTTPException,
     Param,
     Route,
@@ -322,6 +323,14 @@ async def test_somebody_elses_client_that_leaves_can_be_caught():
 
     assert (await answer_of(handler, (ClientDisconnect, catching)))[0] == 409
     assert SEEN == ["caught ClientDisconnect"]
+
+
+async def test_that_another_handler_was_cancelled_is_an_error_as_any_other():
+    async def handler() -> None:
+        raise HandlerCancelled("peer gone")
+
+    assert (await answer_of(handler, (Exception, catching)))[0] == 409
+    assert SEEN == ["caught HandlerCancelled"]
 
 
 # WebSockets

@@ -13,9 +13,11 @@ import trio
 
 from tests.server.harness.engine import asked, opened_engine, read_responses, settled
 from tests.transports.scripted_wire import ScriptedWire
-from triows import ClientDisconnect, Timeouts
+from triows import ClientDisconnect, Proxy, Timeouts
 from triows._request.bridge import request_of
+from triows._server.arrival import Addresses
 from triows._server.connection import LINGER
+from triows._server.forwarding import forwarding
 from triows._server.scopes import ScopeSettings
 from triows._transports.wire import CHUNK, READS
 
@@ -391,6 +393,117 @@ async def test_scopes_have_what_the_configuration_says(autojump_clock, site):
         assert scope["path"] == "/a b"
         assert scope["headers"] == [(b"HoSt", b"testserver"), (b"X-Y", b"z")]
         assert (scope["scheme"], scope["client"]) == ("http", ("peer", 50_000))
+
+
+# A client of a proxy.
+
+
+class Introducing:
+    """What reads the beginning of a connection. The test says what it has read."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def start(self, introduce: Any, close: Any) -> None:
+        self.introduce, self.close = introduce, close
+
+    def fail(self, why: str) -> None:
+        self.failures.append(why)
+        self.close()
+
+
+INTRODUCED = Addresses(("1.2.3.4", 5), ("4.3.2.1", 443), secure=False)
+
+
+async def test_a_proxy_introduces_its_client(autojump_clock, site):
+    introduction = Introducing()
+    async with opened_engine(site) as engine:
+        wire = engine.connect(preface=introduction)
+        wire.says(asked())
+        await settled()
+        assert site.scopes == []
+        introduction.introduce(INTRODUCED)
+        await settled()
+        (scope,) = site.scopes
+        assert (scope["client"], scope["server"]) == (INTRODUCED.client, INTRODUCED.server)
+
+
+async def test_a_connection_ends_without_an_introduction(autojump_clock, site):
+    introduction = Introducing()
+    async with opened_engine(site) as engine:
+        wire = engine.connect(preface=introduction)
+        introduction.close()
+        assert wire.end == "closed"
+        assert engine.open == []
+
+
+async def test_an_introduction_and_the_first_head_have_the_same_time(autojump_clock, site):
+    silent, introduced = Introducing(), Introducing()
+    async with opened_engine(site, timeouts=Timeouts(handshake=3)) as engine:
+        wires = [engine.connect(preface=one) for one in (silent, introduced)]
+        await trio.sleep(2)
+        introduced.introduce(INTRODUCED)
+        assert not any(wire.end for wire in wires)
+        await trio.sleep(1.1)
+        assert all(wire.end for wire in wires)
+    assert silent.failures == ["the PROXY header is missing, or comes too slowly"]
+    assert introduced.failures == []
+
+
+async def test_at_a_shutdown_nobody_is_blamed_for_saying_nothing(autojump_clock, site):
+    introduction = Introducing()
+    async with opened_engine(site) as engine:
+        wire = engine.connect(preface=introduction)
+        (connection,) = engine.open
+        connection.shut_down(idle=1)
+        await trio.sleep(LINGER + 0.1)
+        assert wire.end == "closed"
+    assert introduction.failures == []
+
+
+@pytest.fixture
+def reading() -> Any:
+    return forwarding(Proxy(trusted=["*"], headers="x-forwarded"))
+
+
+async def test_each_request_has_the_client_that_the_proxy_says(autojump_clock, site, reading):
+    async with opened_engine(site, forwarding=reading) as engine:
+        wire = engine.connect()
+        wire.says(
+            asked("/", "x-forwarded-for: 1.1.1.1", "x-forwarded-proto: https")
+            + asked("/", "x-forwarded-for: 2.2.2.2", "x-forwarded-host: a.example")
+            + asked("/")
+        )
+        await settled()
+    facts = [(one["client"], one["scheme"], dict(one["headers"])[b"host"]) for one in site.scopes]
+    assert facts == [
+        (("1.1.1.1", 0), "https", b"testserver"),
+        (("2.2.2.2", 0), "http", b"a.example"),
+        (("peer", 50_000), "http", b"testserver"),
+    ]
+
+
+async def test_the_log_names_the_client_whose_request_is_refused(
+    autojump_clock, site, caplog, reading
+):
+    caplog.set_level(logging.INFO)
+    asks = asked("/", "x-forwarded-for: 1.1.1.1", "x-forwarded-host: a.example")
+    hosts: list[bytes] = []
+
+    def serves(head: Any) -> bool:
+        hosts.append(dict(head.headers)[b"host"])
+        return len(hosts) < 2
+
+    async with opened_engine(site, serves=serves, forwarding=reading) as engine:
+        for data in (asks + b"nonsense\r\n\r\n", asks):
+            engine.connect().says(data)
+            await settled()
+    assert caplog.messages == [
+        # Nobody knows whose request this was meant to be.
+        "peer:50000 refused 400 (the request line isn't a method, a target and a version)",
+        "1.1.1.1:0 GET '/' refused 404 (its host isn't in server_names: 'a.example')",
+    ]
+    assert hosts == [b"a.example"] * 2
 
 
 # A client that closes its side.

@@ -216,22 +216,6 @@ def test_who_gets_the_newcomers_depends_on_whose_the_socket_is():
 
 
 @real_socket
-@pytest.mark.parametrize(
-    ("others", "heirs"),
-    [
-        (True, [Heir.OTHERS] * 2),
-        (False, [Heir.NOBODY, Heir.NEXT]),
-        (None, [Heir.OTHERS] * 2),  # nobody has said so: then the socket isn't ended
-    ],
-)
-def test_a_worker_leaves_newcomers_to_other_workers_as_long_as_there_are_some(others, heirs):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    config = configured("127.0.0.1:8000", "fd://3")  # its parent has bound these
-    with listening(config, sockets, lambda: others) as listeners:
-        assert [one.heir() for one in listeners] == heirs
-
-
-@real_socket
 def test_all_that_are_given_are_closed_if_one_of_them_can_not_listen():
     good, bad = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
     bad.bind(("127.0.0.1", 0))

@@ -167,6 +167,32 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             setting="h11_max_incomplete_size",
         ),
     ),
+    "proxies": (
+        Option(
+            "--proxy-headers",
+            "read who the client is from X-Forwarded-For, -Proto, -Host and -Port",
+            default=False,
+        ),
+        Option(
+            "--forwarded-header",
+            "read who the client is from Forwarded (RFC 7239)",
+            default=False,
+        ),
+        Option(
+            "--proxy-protocol",
+            "expect the PROXY protocol at this --bind address, or at 'all' of them; repeatable",
+            Many(Text()),
+            "ADDRESS",
+            default=(),
+        ),
+        Option(
+            "--forwarded-allow-ips",
+            "the proxies to believe: addresses, networks and 'unix', with commas between them, or "
+            "'*' for everybody (default: 127.0.0.1,::1)",
+            Text(),
+            "LIST",
+        ),
+    ),
     "processes": (
         Option(
             "--workers",

@@ -36,9 +36,9 @@ from triows._injection.hosts import Host, ResourceStack
 from triows._left_open import close_left_open, refuse_left_open, scopes_of
 from triows._reasons import Reason
 from triows._stacks import add_stack, frames_of
-from triows.exceptions import Disconnected, HandlerCancelled, TeardownTimeout
+from triows.exceptions import Disconnected, TeardownTimeout
 
-from .ends import why_cancelled
+from .ends import is_own_cancellation, why_cancelled
 from .nursery import OwnNursery
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ Body: TypeAlias = "Callable[[ResourceStack, trio.Nursery | None], Awaitable[obje
 LifetimeStage: TypeAlias = Literal["arguments", "handler", "end"]
 
 # Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
-_NO_ERRORS = (Disconnected, HandlerCancelled, trio.Cancelled)
+_NO_ERRORS = (Disconnected, trio.Cancelled)
 
 
 class Opening(Struct, frozen=True):
@@ -82,12 +82,6 @@ class _HandlerEnd:
 
 
 _RETURNED = _HandlerEnd()
-
-
-def _has_news(exc: BaseException, known: Iterable[BaseException]) -> bool:
-    """Say whether there is an error behind another one that nobody would learn of otherwise."""
-    reported = {id(leaf) for error in known for leaf in leaves(error)}
-    return any(not is_a(one, *_NO_ERRORS) and id(one) not in reported for one in behind(exc))
 
 
 def _is_cancelled(scope: trio.CancelScope) -> bool:
@@ -540,7 +534,7 @@ class Lifetime:
         if self.line.tells_last:
             await self._conclude(found, errors)
             # To the line, they are normal ends. But there may be an error behind one.
-            errors += [one for one in failed if self._is_end(one) and _has_news(one, errors)]
+            errors += [one for one in failed if self._is_end(one) and self._has_news(one, errors)]
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
@@ -599,6 +593,7 @@ class Lifetime:
             seconds=seconds,
             error=outcome.error,
             cancelled=outcome.cancelled,
+            own=self.line.own,
             spares_outlasting=spares,
         )
         known = [*errors, *([] if outcome.error is None else [outcome.error])]
@@ -615,10 +610,19 @@ class Lifetime:
         As in a handler, that is a normal end. It isn't one if the peer was told of an error,
         because nobody else would learn of that error.
         """
-        return not self._unexplained and self._is_end(exc) and not _has_news(exc, known)
+        return not self._unexplained and self._is_end(exc) and not self._has_news(exc, known)
 
     def _is_end(self, error: BaseException) -> bool:
         return all(self.line.is_end(leaf) for leaf in leaves(error))
+
+    def _has_news(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
+        """Say whether there is an error behind another one that nobody would learn of otherwise."""
+        reported = {id(leaf) for error in known for leaf in leaves(error)}
+        return any(
+            not (is_a(one, *_NO_ERRORS) or is_own_cancellation(one, self.line.own))
+            and id(one) not in reported
+            for one in behind(exc)
+        )
 
     async def _conclude(self, found: list[BaseException], errors: list[BaseException]) -> None:
         """

@@ -67,6 +67,10 @@ class Line(Protocol):
         """The words that messages use for what runs, for example "the handler"."""
 
     @property
+    def own(self) -> object:
+        """What the exceptions have as their source that are about this exchange."""
+
+    @property
     def delivered(self) -> bool:
         """Whether nothing is left to deliver, or there is nobody to deliver it to."""
 

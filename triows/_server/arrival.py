@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triows._transports.wire import Wire
 
     from .tls_extension import Described
 
-__all__ = ["Addresses", "Arrival"]
+__all__ = ["Addresses", "Arrival", "Preface"]
 
 
 @frozen
@@ -27,9 +29,27 @@ class Addresses:
     tls: Described | None = None
 
 
+class Preface(Protocol):
+    """What has to be read before the wire is started. It says between whom the connection is."""
+
+    def start(self, introduce: Callable[[Addresses], None], close: Callable[[], None]) -> None:
+        """
+        Begin to read. One of the two is called, once, unless the connection is closed before.
+
+        Args:
+            introduce: Called with the two ends. From then on, the preface reads nothing.
+            close: Closes the connection, because it can't be served.
+        """
+
+    def fail(self, why: str) -> None:
+        """Close the connection, and log why."""
+
+
 @frozen(eq=False)
 class Arrival:
     """A connection that was accepted."""
 
     wire: Wire
     addresses: Addresses
+    #: What comes before everything else, if a proxy introduces its client.
+    preface: Preface | None = None

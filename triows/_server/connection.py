@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from triows._transports.pinger import Pinger
     from triows._transports.wire import Sink, Wire
 
-    from .arrival import Addresses
+    from .arrival import Addresses, Preface
     from .pool import Worker
     from .services import HTTPServices
 
@@ -72,6 +72,7 @@ class HTTPConnection:
         "_context",
         "_current",
         "_deadline",
+        "_ends",
         "_has_eof",
         "_has_little_time",
         "_is_closed",
@@ -82,6 +83,7 @@ class HTTPConnection:
         "_is_upgraded",
         "_more_time",
         "_path",
+        "_preface",
         "_reader",
         "_requests",
         "_running",
@@ -106,7 +108,11 @@ class HTTPConnection:
         context: Context,
     ) -> None:
         self.wire = wire
+        #: Between whom the last request was. Proxies may say something else for each of them.
         self.addresses = addresses
+        self._ends = addresses
+        # Exists until a proxy has introduced its client.
+        self._preface: Preface | None = None
         self.turn = services.turn
         self.own_lines = services.own_lines
         self._services = services
@@ -149,13 +155,28 @@ class HTTPConnection:
         # Exists while the application waits for a body.
         self._body: BodyWatch | None = None
 
-    def start(self) -> None:
-        """Begin to read."""
+    def start(self, preface: Preface | None = None) -> None:
+        """
+        Begin to read.
+
+        Args:
+            preface: What has to be read first. It has a part of the same time.
+        """
         patience = self._services.head_timeout
         if self.addresses.secure and self._services.tls_timeout < patience:
             self._more_time = patience - self._services.tls_timeout
             patience = self._services.tls_timeout
         self._deadline.move(patience)
+        self._preface = preface
+        if preface is None:
+            self.wire.start(self._services.tasks, self)
+        else:
+            preface.start(self._introduce, self.close)
+
+    def _introduce(self, ends: Addresses) -> None:
+        """Begin to read for the client that a proxy has introduced."""
+        self._preface = None
+        self.addresses = self._ends = ends
         self.wire.start(self._services.tasks, self)
 
     def answer_last(self) -> None:
@@ -208,6 +229,7 @@ class HTTPConnection:
         if self._is_closed:
             return
         self._is_closed = self._is_last = True
+        self._preface = None  # it refers to this object
         self._stop_watching_body()
         if self._current is not None:
             self._current.note_left(gone=True)
@@ -311,6 +333,8 @@ class HTTPConnection:
             self._wait_for_head()
             return
         services = self._services
+        if services.forwarding is not None:
+            self.addresses = services.forwarding.read(head, self._ends)
         if services.serves is not None and not services.serves(head):
             log_other_host(self.addresses, 404, head)
             self._answer_last(problem(404, "this server is not here"), head)
@@ -491,13 +515,9 @@ class HTTPConnection:
     def watch_body(self, request: StreamRequest) -> BodyWatch:
         """Watch whether the client sends the body of a request, until it is over."""
         if self._body is None:
-            services = self._services
-            patience = request.receive_timeout
-            if patience is None:
-                patience = services.timeouts.receive
-            patience = min(patience, services.read_timeout)
+            patience = self._services.body_timeout(request.receive_timeout)
             too_slow = partial(self._fail, request, _SLOW_BODY)
-            self._body = BodyWatch(services.pinger, patience, too_slow)
+            self._body = BodyWatch(self._services.pinger, patience, too_slow)
         return self._body
 
     def _stop_watching_body(self) -> None:
@@ -517,7 +537,7 @@ class HTTPConnection:
 
     def _refuse(self, bad: BadRequest) -> None:
         """Refuse a request that can't be read. This ends the connection."""
-        log_refused(self.addresses, bad.status, bad.detail)
+        log_refused(self._ends, bad.status, bad.detail)
         self._answer_last(problem(bad.status, bad.detail), None)
 
     def _answer_last(self, reply: Reply, head: Request | None) -> None:
@@ -596,13 +616,15 @@ class HTTPConnection:
 
     def _end_waiting(self) -> None:
         """Called when the deadline has passed."""
-        if self._more_time and not self._requests and self.wire.secured:
+        if self._preface is not None and not self._is_last:
+            self._preface.fail("the PROXY header is missing, or comes too slowly")
+        elif self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._deadline.move(more)
         elif self.output.is_empty:
             if self._reader.unread:
-                log_closed(self.addresses, "the head of its request has not come in time")
+                log_closed(self._ends, "the head of its request has not come in time")
             self.close()
         else:
             self._linger()  # the client doesn't have all responses yet

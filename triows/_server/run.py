@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .drain import Drain
     from .lifeline import Inherited
     from .notify import Manager
+    from .proxy import Proxy
     from .server import Server
 
 __all__ = ["ApplicationError", "run"]
@@ -54,6 +55,7 @@ def run(
     request_ids: RequestIds | None = None,
     inherited: Inherited | None = None,
     manager: Manager = NOBODY,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -73,6 +75,7 @@ def run(
             and not from ``config.bind``. It also drains when the parent is gone.
         manager: The service manager that has started the process. For a worker, its parent tells
             the manager what there is to tell.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -84,8 +87,8 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        ends = (inherited, manager, drain, request_ids)
-        return trio.run(_serve_observed, app, config, name, tree_signal, *ends)
+        rest = (inherited, manager, drain, request_ids, proxy)
+        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -103,9 +106,10 @@ async def _serve_observed(
     manager: Manager,
     drain: Drain,
     request_ids: RequestIds | None,
+    proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, config, inherited, manager, drain, request_ids)
+    process = _Process(app, config, inherited, manager, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -146,6 +150,7 @@ class _Process:
         manager: As in :func:`run`.
         drain: As in :func:`run`.
         request_ids: As in :func:`run`.
+        proxy: As in :func:`run`.
     """
 
     def __init__(
@@ -156,6 +161,7 @@ class _Process:
         manager: Manager,
         drain: Drain,
         request_ids: RequestIds | None,
+        proxy: Proxy | None,
     ) -> None:
         self.code = 0
         self.notifier = Notifier(manager)
@@ -172,6 +178,7 @@ class _Process:
         self._inherited = inherited
         self._drain = drain
         self._request_ids = request_ids
+        self._proxy = proxy
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
@@ -211,7 +218,13 @@ class _Process:
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, self._drain, request_ids=self._request_ids)
+                serve = partial(
+                    serve_until,
+                    ending,
+                    self._drain,
+                    request_ids=self._request_ids,
+                    proxy=self._proxy,
+                )
                 urls = await nursery.start(serve, self._app, self._config, opening)
                 self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:

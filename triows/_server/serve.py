@@ -19,6 +19,7 @@ from .mistakes import (
     check_app,
     check_config,
     check_drain,
+    check_proxy,
     check_request_ids,
     check_sockets,
     check_trigger,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from triows._request_ids import RequestIds
 
     from .listening import Listener
+    from .proxy import Proxy
     from .server import Server
 
     #: Waits until the server has to end, and shuts it down.
@@ -59,6 +61,7 @@ async def serve(
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
     sockets: Sequence[socket.socket] | None = None,
     drain: Drain | None = None,
+    proxy: Proxy | None = None,
     request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -82,6 +85,8 @@ async def serve(
             them. They are closed at the end. A server that shuts down leaves new connections to
             the other processes, or in the queue for the next one.
         drain: What a shutdown does with newcomers and with idle connections.
+        proxy: The proxies in front of the server, and what they say about their clients. By
+            default, nothing of that is read.
         request_ids: Gives each exchange an id, for the log. By default, there are none.
         task_status: Started with the URLs on which the server listens.
 
@@ -100,6 +105,7 @@ async def serve(
     check_app(app, "triows.serve")
     check_config(config)
     check_sockets(sockets)
+    check_proxy(proxy, config, sockets)
     check_trigger(shutdown_trigger)
     check_drain(drain)
     check_request_ids(request_ids)
@@ -112,6 +118,7 @@ async def serve(
         app,
         config,
         partial(listening, config, sockets),
+        proxy=proxy,
         request_ids=request_ids,
         task_status=task_status,
     )
@@ -124,6 +131,7 @@ async def serve_until(
     config: Config,
     opening: Callable[[], AbstractContextManager[list[Listener]]],
     *,
+    proxy: Proxy | None = None,
     request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -136,6 +144,7 @@ async def serve_until(
         app: As in :func:`serve`.
         config: As in :func:`serve`.
         opening: Listens for a block.
+        proxy: As in :func:`serve`.
         request_ids: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
@@ -150,7 +159,12 @@ async def serve_until(
                 enable()  # the start-up may have set up logging
                 with opening() as listeners:
                     opened = open_server(
-                        app, config, tls=tls, listeners=listeners, request_ids=request_ids
+                        app,
+                        config,
+                        tls=tls,
+                        listeners=listeners,
+                        proxy=proxy,
+                        request_ids=request_ids,
                     )
                     async with opened as server:
                         await _run_until(ending, drain, server, task_status)

@@ -11,6 +11,7 @@ from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 import trio
+from attrs import evolve
 from hypercorn.utils import parse_socket_addr, valid_server_name
 
 from triows._inspection.inside import live
@@ -28,7 +29,9 @@ from .accepting import accept_from, accept_rest, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection
+from .forwarding import forwarding
 from .guarded import GuardedTasks
+from .introduction import Introductions
 from .jobs import Jobs
 from .listening import Heir
 from .newcomers import QUIET, turn_away
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
     from .drain import Drain
     from .listening import Listener
+    from .proxy import Proxy
     from .tls import Credentials
 
 __all__ = ["Server", "open_server"]
@@ -76,6 +80,7 @@ class Server:
         tls: The certificate for listeners with TLS.
         request_ids: Makes the ids of exchanges.
         listeners: Where to accept connections. They are closed when the accepting is over.
+        proxy: The proxies in front of the server.
         reactor: Reads for connections.
         cork: Flushes what connections hold back until the end of a turn.
         pinger: Says when to look at a connection.
@@ -91,6 +96,7 @@ class Server:
         tls: Credentials | None,
         listeners: Sequence[Listener],
         *,
+        proxy: Proxy | None,
         request_ids: RequestIds | None,
         reactor: Reactor,
         cork: Cork,
@@ -103,6 +109,7 @@ class Server:
         self._config = config
         self._listeners = listeners
         self._tls = None if tls is None else (tls, TLS(tls.context))
+        self._introductions = Introductions(proxy, listeners, config, reactor)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}
@@ -154,6 +161,7 @@ class Server:
             read_timeout=math.inf if config.read_timeout is None else config.read_timeout,
             head_size=config.h11_max_incomplete_size,
             scopes=scopes,
+            forwarding=forwarding(proxy),
             serves=partial(valid_server_name, config) if config.server_names else None,
             log_access=access_logger(config),
             note_request=None if config.max_requests is None else self._note_request,
@@ -362,7 +370,7 @@ class Server:
         context.run(self._start, opening, close, context)
 
     def _start_accepted(self, listener: Listener, sock: socket.socket) -> None:
-        self.start(partial(self._arrival, sock, secure=listener.secure), sock.close)
+        self.start(partial(self._arrival, listener, sock), sock.close)
 
     def _start(
         self, opening: Callable[[], Arrival], close: Callable[[], object], context: Context
@@ -379,7 +387,7 @@ class Server:
         self._silent.add(connection)
         if self._is_ending:
             connection.answer_last()
-        connection.start()
+        connection.start(arrival.preface)
 
     def _note_over(self, connection: HTTPConnection, close: Callable[[], object]) -> None:
         close()
@@ -389,15 +397,18 @@ class Server:
             self._room.set()
             self._room = None
 
-    def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
-        client, server = parse_socket_addr(sock.family, sock.getpeername()), own_address(sock)
-        if not secure:
-            return Arrival(PlainWire(sock, self._reactor), Addresses(client, server, secure=False))
+    def _arrival(self, listener: Listener, sock: socket.socket) -> Arrival:
+        addresses = Addresses(
+            parse_socket_addr(sock.family, sock.getpeername()), own_address(sock), listener.secure
+        )
+        if not listener.secure:
+            preface = self._introductions.expected(listener, sock, addresses)
+            return Arrival(PlainWire(sock, self._reactor), addresses, preface)
         assert self._tls is not None
         shown, tls = self._tls
         wire = TLSWire(sock, self._reactor, tls)
-        described = Described(shown, wire.ssl_object)
-        return Arrival(wire, Addresses(client, server, secure=True, tls=described))
+        addresses = evolve(addresses, tls=Described(shown, wire.ssl_object))
+        return Arrival(wire, addresses, self._introductions.expected(listener, sock, addresses))
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
@@ -441,6 +452,7 @@ async def open_server(
     *,
     tls: Credentials | None = None,
     listeners: Sequence[Listener] = (),
+    proxy: Proxy | None = None,
     request_ids: RequestIds | None = None,
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
@@ -455,11 +467,12 @@ async def open_server(
         config: As in :class:`Server`.
         tls: As in :class:`Server`.
         listeners: As in :class:`Server`.
+        proxy: As in :class:`Server`.
         request_ids: As in :class:`Server`.
         reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
     reactor = new_reactor() if reactor is None else reactor
-    parts = (app, config, tls, listeners, request_ids, reactor)
+    parts = (app, config, tls, listeners, proxy, request_ids, reactor)
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, *parts, name="<triows server>")
 
@@ -469,6 +482,7 @@ async def _run(
     config: Config,
     tls: Credentials | None,
     listeners: Sequence[Listener],
+    proxy: Proxy | None,
     request_ids: RequestIds | None,
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],
@@ -492,6 +506,7 @@ async def _run(
                         config,
                         tls,
                         listeners,
+                        proxy=proxy,
                         request_ids=request_ids,
                         reactor=reactor,
                         cork=cork,

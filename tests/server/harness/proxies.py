@@ -16,7 +16,15 @@ from attrs import frozen
 
 from tests.server.harness.process import Output
 
-__all__ = ["HAPROXY_OPTIONS", "NGINX_OPTIONS", "PROXIES", "Proxy", "ProxyProcess"]
+__all__ = [
+    "FORWARDING",
+    "HAPROXY_OPTIONS",
+    "INTRODUCING",
+    "NGINX_OPTIONS",
+    "PROXIES",
+    "Proxy",
+    "ProxyProcess",
+]
 
 # They tell which requests they understood, and how each ended: the answer of the server, or "-".
 
@@ -48,6 +56,7 @@ http {{
         proxy_set_header Host $http_host;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $upgrading;
+        {headers}
         proxy_request_buffering {buffering};
         # Tests say at once that they send nothing more.
         proxy_ignore_client_abort on;
@@ -78,6 +87,44 @@ backend app
     server app {server}
 """
 
+# These read no HTTP. They tell the server who the client is, by the PROXY protocol.
+
+NGINX_TCP = """
+load_module {modules}/ngx_stream_module.so;
+daemon off;
+user root;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log info;
+events {{ worker_connections 256; }}
+stream {{
+    server {{
+        listen {address};
+        proxy_pass {server};
+        proxy_protocol on;
+    }}
+}}
+"""
+
+HAPROXY_TCP = """
+global
+    maxconn 256
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
+frontend in
+    bind fd@{descriptor}
+    default_backend app
+backend app
+    server app {server} {sending}
+"""
+
+#: Where Debian has the parts of nginx that it doesn't always load.
+MODULES = Path("/usr/lib/nginx/modules")
+
 
 @frozen
 class Proxy:
@@ -102,6 +149,8 @@ class Proxy:
         """Return why it can't be used here, or ``None``."""
         if shutil.which(self.program) is None:
             return f"no {self.program} here: apt-get install {self.program}"
+        if "{modules}" in self.configuration and not (MODULES / "ngx_stream_module.so").exists():
+            return "nginx has no stream module here: apt-get install libnginx-mod-stream"
         return None
 
 
@@ -110,19 +159,62 @@ NGINX_OPTIONS = ("-c", "{file}", "-p", "{folder}")
 HAPROXY_OPTIONS = ("-db", "-f", "{file}")
 
 
-def _nginx(**settings: str) -> Proxy:
-    return Proxy("nginx", NGINX_OPTIONS, NGINX, settings)
+def _nginx(*, configuration: str = NGINX, buffering: str = "on", headers: str = "") -> Proxy:
+    settings = {"buffering": buffering, "headers": headers, "modules": str(MODULES)}
+    return Proxy("nginx", NGINX_OPTIONS, configuration, settings)
 
 
-def _haproxy(**settings: str) -> Proxy:
-    return Proxy("haproxy", HAPROXY_OPTIONS, HAPROXY, settings)
+def _haproxy(*, configuration: str = HAPROXY, accepting: str = "", sending: str = "") -> Proxy:
+    settings = {"accepting": accepting, "sending": sending}
+    return Proxy("haproxy", HAPROXY_OPTIONS, configuration, settings)
 
 
 PROXIES = {
-    "nginx": _nginx(buffering="on"),
+    "nginx": _nginx(),
     "nginx, unbuffered": _nginx(buffering="off"),
-    "haproxy": _haproxy(accepting=""),
+    "haproxy": _haproxy(),
     "haproxy, lenient": _haproxy(accepting="option accept-invalid-http-request"),
+}
+
+
+#: Those that tell by headers who the client is, as the documentation shows it, with the option of
+#: the server that reads them. They say that the client uses TLS, and a host of its own.
+FORWARDING = {
+    "nginx": (
+        "--proxy-headers",
+        _nginx(
+            headers="proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; "
+            "proxy_set_header X-Forwarded-Proto https; "
+            "proxy_set_header X-Forwarded-Host a.example; "
+            'proxy_set_header X-Forwarded-Port "8443";'
+        ),
+    ),
+    "nginx, RFC 7239": (
+        "--forwarded-header",
+        _nginx(
+            headers="proxy_set_header Forwarded "
+            '"$http_forwarded, for=$remote_addr;proto=https;host=\\"a.example:8443\\"";'
+        ),
+    ),
+    "haproxy": (
+        "--proxy-headers",
+        _haproxy(
+            accepting="option forwardfor\n"
+            "    http-request set-header X-Forwarded-Proto https\n"
+            "    http-request set-header X-Forwarded-Host a.example:8443\n"
+            "    http-request del-header X-Forwarded-Port"
+        ),
+    ),
+}
+
+INTRODUCING = {
+    "nginx": _nginx(configuration=NGINX_TCP),
+    "haproxy, version 1": _haproxy(configuration=HAPROXY_TCP, sending="send-proxy"),
+    "haproxy, version 2": _haproxy(configuration=HAPROXY_TCP, sending="send-proxy-v2"),
+    "haproxy, with more": _haproxy(
+        configuration=HAPROXY_TCP,
+        sending="send-proxy-v2 proxy-v2-options ssl,unique-id,crc32c,authority",
+    ),
 }
 
 
