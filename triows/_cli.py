@@ -267,7 +267,7 @@ def _run(options: argparse.Namespace) -> int:
         proxy = proxy_of(values)
         _set_up_log(values)
         with _naming(values.name_of("bind"), AddressError):
-            return _serve(values, config, proxy, manager, options)
+            return _serve(values, config, proxy, options, manager)
     except CertificateError as exc:
         raise UnusableCommand(f"{values.name_of(exc.setting)}: {exc}") from None
 
@@ -276,8 +276,8 @@ def _serve(
     values: Chosen,
     config: Config,
     proxy: Proxy | None,
-    manager: Manager,
     options: argparse.Namespace,
+    manager: Manager,
 ) -> int:
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.

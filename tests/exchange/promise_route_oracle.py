@@ -87,11 +87,6 @@ class RouteJudge(Judge[RouteStory]):
         self.outcomes |= self._further_outcomes()
 
     @property
-    def may_blame_a_task(self) -> bool:
-        task = self.call.task
-        return task is not None and task.cleanup >= self.call.teardown / 2
-
-    @property
     def _may_fail_late(self) -> bool:
         """Whether a resource that outlasts the response may fail while the others exit."""
         kinds = (Kind.EXPIRING, Kind.EXPIRING_WHOLE, Kind.BACKGROUND)

@@ -130,6 +130,8 @@ class Lifetime:
     # Why the body is cancelled, and why it will be at its deadline.
     _cancelled: Reason | None = None
     _at_deadline = Reason.TIMEOUT
+    # What has failed beside the handler, if anything has. The handler may have returned before.
+    _failed: Reason | None = None
     # Whether the line has let go of the peer.
     _closed = False
     # When a grace is over, and why there is one. The limit of the opening may be earlier.
@@ -261,6 +263,8 @@ class Lifetime:
         """Cancel the handler at once."""
         if self._is_over:
             return
+        if self._failed is None and why.is_failure:
+            self._failed = why
         if self._cancelled is None:
             # If the body's deadline has passed, that came first. The body is only slow to end.
             self._cancelled = self._at_deadline if self._body.cancel_called else why
@@ -443,7 +447,7 @@ class Lifetime:
         """End the exchange. What has to be reported is added to *errors*."""
         assert self._stack is not None
         try:
-            await self._finish(outcome, errors)
+            outcome = await self._finish(outcome, errors)
             if not self._closed:
                 await self._let_go(errors)
         finally:
@@ -500,11 +504,16 @@ class Lifetime:
 
     # The end.
 
-    async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> None:
-        """Tell the peer, and exit the resources. What has to be reported is added to *errors*."""
+    async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> _HandlerEnd:
+        """
+        Tell the peer, and exit the resources. What has to be reported is added to *errors*.
+
+        Returns:
+            How the handler has ended, as resources see it.
+        """
         if outcome is _RETURNED and self.line.is_complete and self._is_plain:
             self._closed = True
-            return
+            return outcome
         timeouts = self._timeouts
         last = trio.current_time() + timeouts.teardown
         self._ends_by = last + timeouts.teardown
@@ -512,8 +521,9 @@ class Lifetime:
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
         found += self._take_nursery_error()
-        if not has_left and outcome is _RETURNED and self.line.tells_last:
+        if not has_left and outcome is _RETURNED:
             # Not everything is done, so nobody may be told that it is.
+            self._failed = self._failed or Reason.TASK_FAILED
             found.append(
                 TeardownTimeout(
                     f"a task in the {self.line.noun}'s nursery did not end in time, which is half "
@@ -529,6 +539,7 @@ class Lifetime:
             seconds = timeouts.teardown
             if self._nursery is not None or not self.line.tells_last:  # that took time
                 seconds = max(last - trio.current_time(), seconds / 2)
+            outcome = self._as_seen(outcome)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
@@ -538,6 +549,18 @@ class Lifetime:
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
+        return outcome
+
+    def _as_seen(self, outcome: _HandlerEnd) -> _HandlerEnd:
+        """
+        Return how the handler has ended for a resource that exits now.
+
+        What fails after the handler has returned, and before the first exit, fails the exchange. So
+        nothing may be committed, as if the handler had been cancelled.
+        """
+        if outcome is _RETURNED and self._failed is not None:
+            return _HandlerEnd(cancelled=self._failed)
+        return outcome
 
     async def _let_go(self, errors: list[BaseException]) -> None:
         """

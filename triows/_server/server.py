@@ -11,7 +11,6 @@ from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 import trio
-from attrs import evolve
 from hypercorn.utils import parse_socket_addr, valid_server_name
 
 from triows._inspection.inside import live
@@ -398,17 +397,18 @@ class Server:
             self._room = None
 
     def _arrival(self, listener: Listener, sock: socket.socket) -> Arrival:
-        addresses = Addresses(
-            parse_socket_addr(sock.family, sock.getpeername()), own_address(sock), listener.secure
-        )
+        client, server = parse_socket_addr(sock.family, sock.getpeername()), own_address(sock)
         if not listener.secure:
-            preface = self._introductions.expected(listener, sock, addresses)
-            return Arrival(PlainWire(sock, self._reactor), addresses, preface)
+            plain = Addresses(client, server, secure=False)
+            preface = self._introductions.expected(listener, sock, plain)
+            return Arrival(PlainWire(sock, self._reactor), plain, preface)
         assert self._tls is not None
         shown, tls = self._tls
         wire = TLSWire(sock, self._reactor, tls)
-        addresses = evolve(addresses, tls=Described(shown, wire.ssl_object))
-        return Arrival(wire, addresses, self._introductions.expected(listener, sock, addresses))
+        described = Described(shown, wire.ssl_object)
+        addresses = Addresses(client, server, secure=True, tls=described)
+        preface = self._introductions.expected(listener, sock, addresses)
+        return Arrival(wire, addresses, preface)
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
