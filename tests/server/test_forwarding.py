@@ -46,6 +46,16 @@ def test_nothing_is_read_if_nobody_asks_for_it():
     assert forwarding(Proxy(protocol=True)) is None
 
 
+def test_the_tls_of_a_proxy_is_not_taken_for_the_clients():
+    reading = forwarding(Proxy(trusted=("10.0.0.0/8",), headers="x-forwarded"))
+    tls: Any = object()
+    ends = Addresses(PROXY, SERVER, secure=True, tls=tls)
+    told = read_head(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4")
+    assert reading.read(told, ends).tls is None
+    others = Addresses(("9.9.9.9", 1), SERVER, secure=True, tls=tls)
+    assert reading.read(told, others).tls is tls
+
+
 # The client
 
 

@@ -18,8 +18,10 @@ from triows._server.listening import Listener
 pytestmark = pytest.mark.real_socket
 
 HEADER = b"PROXY TCP4 1.2.3.4 10.0.0.1 5000 443\r\n"
-ENDS = Addresses(("10.0.0.9", 1), ("10.0.0.8", 2), secure=True)
-INTRODUCED = Addresses(("1.2.3.4", 5000), ("10.0.0.1", 443), secure=True)
+#: The client's own TLS, which the proxy passes through.
+TLS: Any = object()
+ENDS = Addresses(("10.0.0.9", 1), ("10.0.0.8", 2), secure=True, tls=TLS)
+INTRODUCED = Addresses(("1.2.3.4", 5000), ("10.0.0.1", 443), secure=True, tls=TLS)
 
 
 class Introduced:
@@ -77,7 +79,10 @@ def test_a_header_may_come_byte_by_byte(connection):
     [
         (b"PROXY UNKNOWN\r\n", ENDS),
         (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", ENDS),
-        (b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(216), Addresses(None, None, True)),
+        (
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(216),
+            Addresses(None, None, True, TLS),
+        ),
     ],
 )
 def test_a_proxy_may_have_no_client_with_an_address(connection, header, ends):

@@ -78,6 +78,7 @@ class Forwarding:
                 break
         if host is not None or port is not None:
             _set_host(head.headers, host, port, secure=secure)
+        # The proxy's own TLS isn't the client's.
         return Addresses(client, ends.server, secure)
 
 
