@@ -89,6 +89,9 @@ class _BelowOurs(_Below):
         self._before = request.on_left
 
     def cut(self) -> None:
+        if not self._request.begun:
+            for above in self._above:
+                above.status = None  # what the middlewares have got was never sent
         self._request.cut()
 
     def hold_end(self) -> None:
