@@ -23,6 +23,7 @@ from triows import (
     Triows,
     Upload,
     UploadFile,
+    use,
 )
 from triows.testing import open_app
 
@@ -226,6 +227,45 @@ async def test_a_body_that_was_read_in_one_way_is_not_there_for_another(first, t
         await first(request)
         with pytest.raises(RuntimeError, match="comes only once"):
             await then(request)
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
+async def takes_parts(parts: AsyncIterator[bytes]) -> None:
+    async for _ in parts:
+        pass
+
+
+async def takes_upload(upload: Upload) -> None:
+    async for _ in upload:
+        pass
+
+
+async def takes_stream(request: Request) -> None:
+    await reads_stream(request)
+
+
+@pytest.mark.parametrize("takes", [takes_parts, takes_upload, takes_stream])
+async def test_a_stream_that_a_factory_has_read_to_its_end_is_not_empty_for_the_handler(takes):
+    async def handler(request: Request, _: Annotated[None, use(takes)]) -> bool:
+        with pytest.raises(RuntimeError, match="comes only once"):
+            await reads_stream(request)
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
+@pytest.mark.parametrize("given", [Upload, AsyncIterator[bytes]])
+async def test_what_comes_can_not_be_iterated_over_twice(given):
+    async def handler(parts: given) -> bool:
+        async for _ in parts:
+            pass
+        with pytest.raises(RuntimeError, match="comes only once"):
+            async for _ in parts:
+                pass
         return True
 
     answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
