@@ -326,6 +326,8 @@ async def test_two_tasks_do_not_share_a_form_that_comes(headers, autojump_clock)
                "line 1 column 2 (char 1)"),
         (b"[1] 2", "JSON is malformed: Extra data: line 1 column 5 (char 4)"),
         (b'"\xff"', "Not valid UTF-8"),
+        (b'{"a": ["\\ud800"]}', "JSON has half of a surrogate pair"),
+        (b'{"\\udfff": 1}', "JSON has half of a surrogate pair"),
         (b"[" * 100_000, "Nested too deeply"),
         (b"1" * 5000, "JSON has a number with too many digits"),
     ],
@@ -337,8 +339,15 @@ async def test_what_is_no_json_is_told_to_the_client(content, message, caplog):
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
+async def test_an_escaped_character_of_two_halves_is_one():
+    async def handler(request: Request) -> bool:
+        return await request.json() == await request.json() == "\U0001f600"
+
+    assert (await posted(handler, content=b'"\\ud83d\\ude00"')).json() is True
+
+
 @pytest.mark.parametrize("kind", [InvalidRequest, HTTPException, ValueError, json.JSONDecodeError])
-@pytest.mark.parametrize("content", [b"{", b"\xff"])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'"\\ud800"'])
 async def test_a_handler_can_catch_what_is_no_json_as_with_starlette(kind, content):
     async def handler(request: Request) -> list[Any]:
         with pytest.raises(kind) as caught:

@@ -93,10 +93,17 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
         """
+        if hasattr(self, "_json"):
+            await trio.lowlevel.checkpoint()
+            return self._json
+        body = await self._parts.read()
         try:
-            return await super().json()
+            value = json.loads(body)
+            _check_text(value, body)
         except (ValueError, RecursionError) as exc:
             raise _not_json(exc) from None
+        self._json = value
+        return value
 
     def form(
         self,
@@ -181,11 +188,24 @@ class _NotJSON(BadBody, json.JSONDecodeError):
         BadBody.__init__(self, [ParamError("body", "", message)])
 
 
+def _check_text(value: Any, body: bytes) -> None:
+    """
+    Refuse lone surrogates, which nobody could write, store or send again.
+
+    Raises:
+        UnicodeEncodeError: There is one.
+    """
+    if b"\\u" in body:
+        json.dumps(value, ensure_ascii=False).encode()
+
+
 def _not_json(fault: ValueError | RecursionError) -> _NotJSON:
     if isinstance(fault, json.JSONDecodeError):
         said = f"JSON is malformed: {fault}" if fault.doc else "Missing required body"
         return _NotJSON(said, fault)
-    if isinstance(fault, UnicodeError):
+    if isinstance(fault, UnicodeEncodeError):
+        said = "JSON has half of a surrogate pair"
+    elif isinstance(fault, UnicodeError):
         said = "Not valid UTF-8"
     elif isinstance(fault, RecursionError):
         said = "Nested too deeply"
