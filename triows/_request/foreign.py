@@ -11,6 +11,7 @@ from triows._reply import respond
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
+from .checked import check_head
 from .kept import KeptEnd
 from .transport import CLIENT_LEFT, DISCONNECTS, nobody
 
@@ -235,6 +236,8 @@ class ForeignRequest:
     ) -> None:
         if self.begun:
             raise ValueError("the response has begun already")
+        # A server may only refuse it after the exits, and a middleware may hide what it raises.
+        check_head(status, headers)
         self._head = {"type": "http.response.start", "status": status, "headers": list(headers)}
         if trailers:
             self._head["trailers"] = True

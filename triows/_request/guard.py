@@ -110,6 +110,9 @@ class _BelowOurs(_Below):
         return self._request.complete
 
     def cut(self) -> None:
+        if not self._request.begun:
+            for above in self._above:
+                above.status = None  # what the middlewares have got was never sent
         self._request.cut()
 
     def hold_end(self) -> None:

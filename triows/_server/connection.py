@@ -416,19 +416,29 @@ class HTTPConnection:
 
     def _end_request(self, request: StreamRequest, *, returned: bool) -> None:
         """End what the application has left open."""
-        if not (request.writer.begun or request.left) and returned:
-            self._current = None
-            request.note_left(gone=True)  # a task that the application has left can't answer either
-            request.summary = {"status": 500, "headers": []}
-            log_refused(self.addresses, 500, "the application has not answered", request.head)
-            self._answer_last(problem(500), request.head)
-        else:
+        if returned:
             self.cut_off(request)
+        else:
+            self._drop(request)
 
     def cut_off(self, request: StreamRequest) -> None:
-        """Let nothing more be sent for a request. The client sees that something is missing."""
+        """
+        Let nothing more be sent for a request. The client sees that something is missing.
+
+        If it has nothing yet, it gets 500.
+        """
         if request is not self._current:
             return
+        if request.writer.begun or request.left:
+            self._drop(request)
+            return
+        self._current = None
+        request.note_left(gone=True)  # a task that the application has left can't answer either
+        request.summary = {"status": 500, "headers": []}
+        log_refused(self.addresses, 500, "the application has not answered", request.head)
+        self._answer_last(problem(500), request.head)
+
+    def _drop(self, request: StreamRequest) -> None:
         if request.writer.ends_by_close:
             self.cut("the application has left it incomplete")
         else:
