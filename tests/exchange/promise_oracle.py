@@ -25,7 +25,7 @@ from triows import (
 )
 from triows.exceptions import Disconnected
 
-__all__ = ["CODES", "NEAR", "Judge", "check", "same"]
+__all__ = ["CODES", "NEAR", "Judge", "check", "is_disconnect", "same"]
 
 NEAR = 1e-6
 
@@ -196,7 +196,8 @@ class Judge(ABC, Generic[S]):
         assert story.done is not None
         assert story.exchanges_left == 0
         assert story.tasks_left == []
-        if self.outcomes == {"cancelled"} and self.reasons == {"cancelled"}:
+        is_struck = self.first_strike <= story.done.time + NEAR  # it may have been refused before
+        if is_struck and self.outcomes == {"cancelled"} and self.reasons == {"cancelled"}:
             assert story.cancelled_outside or story.raised is not None, "a cancellation is lost"
 
     def check_resources_exit_once_in_reverse(self) -> None:
@@ -285,7 +286,7 @@ class Judge(ABC, Generic[S]):
             return self._sees_one_of(one, self.reasons)
         if not one.kind.bare:
             return set(leaves(one.saw)) == set(self.body_errors)
-        return bool(one.begun) == all(map(_is_disconnect, self.body_errors))
+        return bool(one.begun) == is_disconnect(*self.body_errors)
 
     @property
     def told_by(self) -> float:
@@ -390,7 +391,7 @@ class Judge(ABC, Generic[S]):
             return  # it may be the only report of the error that the peer was told of
         found = list(leaves(self.story.raised))
         for one in self.entered:
-            for error in filter(_is_disconnect, one.errors):
+            for error in filter(is_disconnect, one.errors):
                 assert not any(_holds(found, leaf) for leaf in leaves(error)), "reported"
 
     def _reported(self) -> tuple[list[BaseException], list[BaseException]]:
@@ -406,7 +407,7 @@ class Judge(ABC, Generic[S]):
         for one in self.story.instances:
             for error in one.errors if one.entered else ():
                 found = list(leaves(error))
-                (optional if _is_disconnect(error) else required).extend(found)
+                (optional if is_disconnect(error) else required).extend(found)
         if len(self.outcomes) == 1 and answers[0] is answers[1] is not None:
             found = list(leaves(self.story.raised))
             assert answers[0] not in found, "reported what only says how to end"
@@ -453,7 +454,7 @@ class Judge(ABC, Generic[S]):
             for one in self.entered
             if one.kind in (Kind.EXPIRING, Kind.EXPIRING_WHOLE)
             and isinstance(one.saw, trio.Cancelled)
-            and all(map(_is_disconnect, one.errors))
+            and is_disconnect(*one.errors)
         ]
         timed_out = [self.timed_out(one) for one in self.entered]
         sure, unsure = timed_out.count(True), timed_out.count(None)
@@ -525,8 +526,9 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
             yield from _shown(one)
 
 
-def _is_disconnect(error: BaseException) -> bool:
-    return all(isinstance(leaf, Disconnected) for leaf in leaves(error))
+def is_disconnect(*errors: BaseException) -> bool:
+    """Say whether these only mean that somebody has left."""
+    return all(isinstance(leaf, Disconnected) for error in errors for leaf in leaves(error))
 
 
 def _holds(exceptions: Iterable[BaseException], wanted: BaseException) -> bool:

@@ -303,6 +303,31 @@ async def test_that_another_connection_had_ended_is_told_in_a_note(autojump_cloc
     assert "catch WebSocketDisconnect" in note
 
 
+async def test_a_bare_yield_resumes_only_if_its_own_peer_has_left(autojump_clock):
+    sockets: list[WebSocket] = []
+    ended: list[str] = []
+
+    async def barely(which: str):
+        yield
+        ended.append(which)
+
+    async def handler(ws: WebSocket, _: Annotated[None, use(barely)]) -> None:
+        await ws.accept()
+        sockets.append(ws)
+        await ws.receive()
+        await sockets[0].send("somebody is here")
+
+    app = serving(handler)
+    async with opened(app):
+        async with connect(app, "/?which=first"):
+            pass
+        with pytest.RaisesGroup(WebSocketDisconnect, allow_unwrapped=True):
+            async with connect(app, "/?which=second") as client:
+                await client.send("go")
+                assert (await end_of(client))[0] == 1011
+    assert ended == ["first"]
+
+
 async def test_an_exit_that_finds_the_connection_over_is_a_normal_end(caplog):
     route = WebSocketRoute("ws")
 

@@ -364,6 +364,56 @@ async def test_nothing_is_committed_if_a_task_fails_after_the_body_has_returned(
     assert "exit after HandlerCancelled" in line.calls
 
 
+class Slow:
+    """What goes on for some seconds when the body is over."""
+
+    name = "the thread"
+
+    def __init__(self, seconds: float) -> None:
+        self.over_at = trio.current_time() + seconds
+
+    async def wait_over(self, until: float) -> bool:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_until(min(self.over_at, until))
+        return trio.current_time() >= self.over_at
+
+
+@pytest.mark.parametrize(("seconds", "exits_at"), [(1, 1), (100, 2)])
+async def test_resources_wait_for_what_goes_on_within_the_teardown(
+    autojump_clock, line, lifetime, seconds, exits_at
+):
+    async def resource() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append(trio.current_time())
+            await trio.sleep(100)
+
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await make_value(Factory.of(resource), {}, stack, patience=1)
+        lifetime.stragglers = [Slow(seconds)]
+        lifetime.cancel(Reason.SHUTDOWN)
+        await trio.sleep_forever()
+
+    seen: list[float] = []
+    line.tells_last = True
+    (error,) = await raised_by(lifetime, body, enters_resources=True)
+    assert type(error) is TeardownTimeout  # of the resource
+    assert (seen, trio.current_time()) == ([exits_at], 4)
+
+
+async def test_a_body_that_leaves_something_behind_and_returns_is_not_done(
+    autojump_clock, line, lifetime
+):
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await entered(stack, line.calls.append)
+        lifetime.stragglers = [Slow(100)]
+
+    (error,) = await raised_by(lifetime, body)
+    assert str(error).startswith("the thread did not end in time")
+    assert "exit after HandlerCancelled" in line.calls
+
+
 @pytest.mark.parametrize("after", [0.5, 1])
 async def test_nothing_is_committed_if_a_resource_fails_while_tasks_end(
     autojump_clock, line, lifetime, after

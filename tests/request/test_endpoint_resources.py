@@ -13,7 +13,18 @@ from httpx2 import RemoteProtocolError
 from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 
-from triows import AsyncResource, HandlerCancelled, Ignore, Request, Route, Timeouts, Triows, use
+from triows import (
+    AsyncResource,
+    ClientDisconnect,
+    HandlerCancelled,
+    Ignore,
+    Request,
+    Route,
+    Timeouts,
+    Triows,
+    WebSocketDisconnect,
+    use,
+)
 from triows.inspect import tree
 from triows.testing import open_app
 
@@ -283,3 +294,53 @@ async def test_a_handler_that_raises_a_cancellation_of_its_own_fails(caplog):
         assert (await client.http.get("/strange")).status_code == 500
     assert "unhandled error" in caplog.text
     assert "returned without a response" not in caplog.text
+
+
+# Somebody else's peer that has left
+
+
+async def barely() -> Ignore[AsyncResource[list[str]]]:
+    yield noted
+    noted.append("commit")
+
+
+async def publishes(notes: Annotated[list[str], use(barely)]) -> int:
+    """Fail as a handler does that sends to sockets of which one has left."""
+    raise WebSocketDisconnect(1001)
+
+
+async def reads_elsewhere(notes: Annotated[list[str], use(barely)]) -> int:
+    raise ClientDisconnect
+
+
+async def asks_around(notes: Annotated[list[str], use(barely)]) -> int:
+    raise ExceptionGroup("", [WebSocketDisconnect(1001), ClientDisconnect()])
+
+
+@pytest.mark.parametrize("handler", [publishes, reads_elsewhere, asks_around])
+async def test_a_bare_yield_commits_nothing_if_the_peer_of_somebody_else_has_left(handler):
+    news = Route("news")
+    news.post(handler)
+    async with open_app(Triows(news), raise_app_exceptions=False) as client:
+        for _ in range(2):  # the first one has a task of its own
+            noted.clear()
+            assert (await client.http.post("/news")).status_code == 500
+            assert noted == []
+
+
+async def test_a_bare_yield_resumes_if_its_own_client_has_left(autojump_clock):
+    async def reads(notes: Annotated[list[str], use(barely)], request: Request) -> None:
+        await request.body()
+
+    news = Route("news")
+    news.post(reads)
+    async with open_app(Triows(news)) as client:
+        noted.clear()
+        async with client.stream(
+            "POST", "/news", sending=True, headers={"content-length": "1000"}
+        ) as request:
+            await request.send(b"part")
+            await trio.testing.wait_all_tasks_blocked()
+            request.close()
+        await trio.sleep(20)
+    assert noted == ["commit"]

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from triows._injection.guests import Guest
     from triows._settings import Timeouts
 
-    from .line import Line, Timer
+    from .line import Line, Straggler, Timer
 
 __all__ = ["Body", "Lifetime", "LifetimeStage", "Opening"]
 
@@ -120,6 +120,8 @@ class Lifetime:
     outer_nurseries = 0
     #: The value of :meth:`due` of which a warning was written.
     told = math.inf
+    #: What may still use the resources when the handler is over, apart from the nursery's tasks.
+    stragglers: Sequence[Straggler] = ()
     _stack: ResourceStack | None = None
     _nursery: OwnNursery | None = None
     _nursery_error: BaseException | None = None
@@ -379,6 +381,7 @@ class Lifetime:
             self._is_over = self._is_lent
             self.line.note_over()
             self._stack = self._nursery = self._too_slow = None  # they refer to this object
+            self.stragglers = ()
             self.task = self.tasks = None
         if errors or cancelled is not None or self._nursery_error is not None:
             errors += self._take_nursery_error()
@@ -517,17 +520,16 @@ class Lifetime:
         timeouts = self._timeouts
         last = trio.current_time() + timeouts.teardown
         self._ends_by = last + timeouts.teardown
-        has_left = self._nursery is None or await self._nursery.leave(timeouts.teardown / 2)
+        late = await self._wait_for_others(last - timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
         found += self._take_nursery_error()
-        if not has_left and outcome is _RETURNED:
+        if late and outcome is _RETURNED:
             # Not everything is done, so nobody may be told that it is.
             self._failed = self._failed or Reason.TASK_FAILED
             found.append(
                 TeardownTimeout(
-                    f"a task in the {self.line.noun}'s nursery did not end in time, which is half "
-                    "of Timeouts.teardown"
+                    f"{late[0]} did not end in time, which is half of Timeouts.teardown"
                 )
             )
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
@@ -537,7 +539,7 @@ class Lifetime:
             await self._conclude(found, errors)
         if self._stack.hosts:
             seconds = timeouts.teardown
-            if self._nursery is not None or not self.line.tells_last:  # that took time
+            if self._nursery or self.stragglers or not self.line.tells_last:  # that took time
                 seconds = max(last - trio.current_time(), seconds / 2)
             outcome = self._as_seen(outcome)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
@@ -550,6 +552,16 @@ class Lifetime:
         if self.line.delivered:
             await self._close_line(errors)
         return outcome
+
+    async def _wait_for_others(self, until: float) -> list[str]:
+        """Wait for all that may use the resources beside the handler. Return what has not ended."""
+        late = []
+        if self._nursery is not None:
+            seconds = until - trio.current_time()
+            if not await self._nursery.leave(seconds):
+                late.append(f"a task in the {self.line.noun}'s nursery")
+        late += [one.name for one in self.stragglers if not await one.wait_over(until)]
+        return late
 
     def _as_seen(self, outcome: _HandlerEnd) -> _HandlerEnd:
         """
@@ -617,6 +629,7 @@ class Lifetime:
             error=outcome.error,
             cancelled=outcome.cancelled,
             own=self.line.own,
+            is_end=outcome.error is not None and self._is_end(outcome.error),
             spares_outlasting=spares,
         )
         known = [*errors, *([] if outcome.error is None else [outcome.error])]

@@ -316,6 +316,7 @@ class ResourceStack:
         error: BaseException | None = None,
         cancelled: str | None = None,
         own: object = None,
+        is_end: bool = False,
         spares_outlasting: bool = False,
     ) -> list[BaseException]:
         """
@@ -330,6 +331,8 @@ class ResourceStack:
             cancelled: Why the handler was cancelled, if it was. In that case
                 :exc:`~triows.HandlerCancelled` is raised at each guarded ``yield``.
             own: The source of that.
+            is_end: Whether the error only means that the peer has left. Then nothing is raised at a
+                bare ``yield``.
             spares_outlasting: Whether those with ``until="sent"`` stay, for another call.
         """
         hosts, errors = self.hosts, []
@@ -343,7 +346,7 @@ class ResourceStack:
             # If a resource shielded itself and took all the time, the others still get the share
             # that they had at the beginning.
             if error is not None or cancelled is not None:
-                host.let_raise(error, cancelled, own)
+                host.let_raise(error, cancelled, own, is_end=is_end)
             host.release(now + (share if share > 0 else least))
             await host.wait_done()  # bounded by its deadline
             hosts.pop()
