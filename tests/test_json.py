@@ -8,6 +8,7 @@ import functools
 import numbers
 import pathlib
 import re
+import sys
 import uuid
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar
@@ -625,3 +626,42 @@ class TypeAliasType:
 def test_an_alias_that_contains_itself_is_refused():
     with pytest.raises(TypeError, match="Nested has an alias in it that contains itself: make a"):
         writing_of(TypeAliasType())
+
+
+class Nested(msgspec.Struct):
+    inside: list[Nested] = []
+
+
+@dataclasses.dataclass
+class NestedData:
+    inside: list[NestedData] = dataclasses.field(default_factory=list)
+
+
+@attrs.define
+class NestedByName:
+    inside: dict[str, NestedByName] = attrs.field(factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("type_", "before", "after"),
+    [
+        (Nested, b'{"inside":[', b"]}"),
+        (NestedData, b'{"inside":[', b"]}"),
+        (NestedByName, b'{"inside":{"a":', b"}}"),
+    ],
+)
+@pytest.mark.parametrize("levels", [100, 300, 400])
+def test_whatever_depth_can_be_read_can_be_written(type_, before, after, levels):
+    inner = b'{"inside":{}}' if type_ is NestedByName else b""
+    data = before * levels + inner + after * levels
+    value = msgspec.json.decode(data, type=type_)
+    assert writing_of(type_).json(value) == data
+
+
+def test_a_limit_of_python_that_was_raised_for_a_check_is_lowered_again():
+    limit = sys.getrecursionlimit()
+    ring = NestedData()
+    ring.inside.append(ring)
+    with pytest.raises(RecursionError):
+        writing_of(NestedData).json(ring)
+    assert sys.getrecursionlimit() == limit

@@ -193,7 +193,7 @@ def _is_value(annotation: Any) -> bool:
     cls = type(annotation)
     if cls in _VALUES:
         return True
-    # What stands for a type belongs to Python, to its backports, or to us.
+    # What represents a type comes from Python, from its backports, or from triows.
     package = cls.__module__.partition(".")[0]
     known = (*sys.stdlib_module_names, "typing_extensions", "triows")
     return not isinstance(annotation, type) and package not in known

@@ -253,7 +253,7 @@ class Triows:
 
         A WebSocket that wasn't accepted is refused with the response. If it was accepted, a status
         becomes a close with 1008, or 1011 if it is 500 or more. An answer with the status of a
-        refusal of ours keeps the headers that belong to it, such as the ``Allow`` of a 405.
+        refusal by triows keeps the headers that belong to it, such as the ``Allow`` of a 405.
 
         For subclasses, the function of the nearest class counts. A function for ``Exception`` gets
         what nobody expected: it doesn't get HTTPExceptions, closes and disconnects, and what it

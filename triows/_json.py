@@ -8,6 +8,8 @@ its type, that is the peer's mistake, an :exc:`~triows.InvalidMessage`.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from inspect import iscoroutine
@@ -196,11 +198,41 @@ def _checked(
     def checked(value: Any) -> bytes:
         if type(value) is exact:
             return write_exact(value)
-        if not fit((value,)):
-            check(value)
+        try:
+            if not fit((value,)):
+                check(value)
+        except RecursionError:
+            _check_deeply(check, value)
         return write(value)
 
     return checked
+
+
+# msgspec reads nearly as many levels as Python's limit allows calls. For each of them, the checks
+# make up to five calls.
+_DEEPER = 10
+
+_deepening = threading.Lock()
+
+
+def _check_deeply(check: Callable[[Any], None], value: Any) -> None:
+    """
+    Check a value that has more levels than Python's limit lets the checks walk down.
+
+    Whatever can be read can be written again, so its checks must not fail for their own depth.
+    Python's limit is for the whole process. To other threads, a higher one means nothing for the
+    moment.
+
+    Raises:
+        RecursionError: It has many more, or contains itself.
+    """
+    with _deepening:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit * _DEEPER)
+        try:
+            check(value)
+        finally:
+            sys.setrecursionlimit(limit)
 
 
 def _by_adapter(adapter: Any) -> Writing:

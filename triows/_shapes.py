@@ -44,7 +44,7 @@ _PROMOTED = {float: (float, int), complex: (complex, float, int)}
 
 _UNIONS = (Union, UnionType)
 
-# What can stand around the type of a field, apart from Annotated. They are recognized by their
+# What can be around the type of a field, apart from Annotated. They are recognized by their
 # names, because older versions of Python have them in typing_extensions.
 _QUALIFIERS = ("Final", "NotRequired", "ReadOnly", "Required")
 

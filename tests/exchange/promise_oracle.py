@@ -103,7 +103,8 @@ class Judge(ABC, Generic[S]):
         drained = story.when(What.DRAIN)
         ending = min(self.gone_at, drained.time if drained else math.inf)
         yield from self._strikes_of_the_peer()
-        if (cancelled := story.when(What.CANCEL)) is not None:
+        cancelled = story.when(What.CANCEL)
+        if cancelled is not None and (story.done is None or cancelled <= story.done):
             yield cancelled.time, "cancelled", True
         if drained is not None:
             yield drained.time + self.timeouts.shutdown_grace, "shutdown", True

@@ -156,7 +156,7 @@ async def test_a_resource_sees_the_exception_and_not_the_answer(seen):
 async def test_the_answer_is_in_the_log_like_any_other(caplog):
     caplog.set_level(logging.INFO, "triows")
     await answer_of(raises)
-    (record,) = [one for one in caplog.records if hasattr(one, "method")]
+    (record,) = [one for one in caplog.records if hasattr(one, "cause")]
     assert record.status == 409
 
 

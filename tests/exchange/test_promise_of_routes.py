@@ -132,6 +132,8 @@ def judge(call: Call) -> None:
     Call((Resource(entry=HANGS),), events=(Event(What.PEER_CLOSES, 3),), body=Body.JSON, pause=0.5),
     None,
 )
+# The server is cancelled while it waits for another request.
+@example(Call(events=(Event(What.CANCEL, 0.5),), body=Body.WRONG, parts=0), None)
 # The server shuts down before the request is served, and leaves no time for it.
 @example(Call(events=(Event(What.DRAIN),), grace=0, result=Result.EVENTS, parts=0), None)
 # The same, and the client has left when it is refused.

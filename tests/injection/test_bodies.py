@@ -14,7 +14,6 @@ from triows import (
     HandlerSignatureError,
     HTTPException,
     Param,
-    Request,
     Route,
     RouteSetupError,
     Triows,
@@ -245,13 +244,43 @@ def test_a_factory_and_its_handler_read_it_in_the_same_way():
     assert "it comes only once, so choose one of them" in refused(handler)
 
 
-def test_a_factory_and_its_handler_may_share_what_comes():
-    async def get_first(body: AsyncIterator[bytes]) -> bytes:
-        return await anext(body)
+async def count_parts(parts: AsyncIterator[bytes]) -> int:
+    return len([part async for part in parts])
 
-    async def handler(
-        parts: AsyncIterator[bytes], first: Annotated[bytes, use(get_first)], request: Request
-    ) -> None: ...
+
+async def count_fields(upload: Upload) -> int:
+    return len([part async for part in upload])
+
+
+async def parts_of_both(
+    parts: AsyncIterator[bytes], number: Annotated[int, use(count_parts)]
+) -> None: ...
+
+
+async def upload_of_both(upload: Upload, number: Annotated[int, use(count_fields)]) -> None: ...
+
+
+async def parts_of_two(
+    first: Annotated[int, use(count_parts)], second: Annotated[int, use(count_parts)]
+) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "pattern"),
+    [
+        (parts_of_both, "`parts` reads the body .* and so does `parts` of .*: it comes only once"),
+        (upload_of_both, "`upload` reads the body .* and so does `upload` of .*: it comes only on"),
+        (parts_of_two, "`parts` reads .*, and count_parts is called more than once .* reuse=True"),
+    ],
+)
+def test_only_one_reads_the_body_as_it_comes(handler, pattern):
+    assert re.search(pattern, refused(handler))
+
+
+def test_a_shared_factory_may_read_the_body_as_it_comes():
+    shared = use(count_parts, reuse=True)
+
+    async def handler(first: Annotated[int, shared], second: Annotated[int, shared]) -> None: ...
 
     app_of(handler)
 

@@ -130,7 +130,7 @@ def test_a_return_type_for_type_checkers_only_is_kept_as_unresolved():
 def test_an_annotation_that_raises_is_refused_with_its_error():
     def handler(one: "1 / 0"): ...
 
-    with pytest.raises(HandlerSignatureError, match=r"is no type \(ZeroDivisionError"):
+    with pytest.raises(HandlerSignatureError, match=r"isn't a type \(ZeroDivisionError"):
         signature_of(handler)
 
 

@@ -40,15 +40,23 @@ async def test_a_body_that_was_read_can_be_read_again_and_iterated_over():
     assert await body.read() == b"ab"
     assert await body.read() == b"ab"
     assert [part async for part in body] == [b"ab"]
-    assert [part async for part in body] == []
     assert await body.read() == b"ab"
+
+
+@pytest.mark.parametrize("parts", [[b"a", b"b"], []])
+async def test_a_body_that_was_taken_to_its_end_is_not_taken_for_an_empty_one(parts):
+    body = body_of(*parts)
+    assert [part async for part in body] == parts
+    with pytest.raises(StopAsyncIteration):
+        await anext(body)
+    with pytest.raises(RuntimeError, match="was read part by part, and it comes only once"):
+        aiter(body)
 
 
 async def test_an_iteration_that_has_stopped_is_continued_by_the_next():
     body = body_of(b"a", b"b", b"c")
     assert await anext(body) == b"a"
     assert [part async for part in body] == [b"b", b"c"]
-    assert [part async for part in body] == []
 
 
 async def test_a_body_of_which_some_was_taken_can_not_be_read_whole():

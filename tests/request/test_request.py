@@ -23,6 +23,7 @@ from triows import (
     Triows,
     Upload,
     UploadFile,
+    use,
 )
 from triows.testing import open_app
 
@@ -232,6 +233,45 @@ async def test_a_body_that_was_read_in_one_way_is_not_there_for_another(first, t
     assert answer.json() is True
 
 
+async def takes_parts(parts: AsyncIterator[bytes]) -> None:
+    async for _ in parts:
+        pass
+
+
+async def takes_upload(upload: Upload) -> None:
+    async for _ in upload:
+        pass
+
+
+async def takes_stream(request: Request) -> None:
+    await reads_stream(request)
+
+
+@pytest.mark.parametrize("takes", [takes_parts, takes_upload, takes_stream])
+async def test_a_stream_that_a_factory_has_read_to_its_end_is_not_empty_for_the_handler(takes):
+    async def handler(request: Request, _: Annotated[None, use(takes)]) -> bool:
+        with pytest.raises(RuntimeError, match="comes only once"):
+            await reads_stream(request)
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
+@pytest.mark.parametrize("given", [Upload, AsyncIterator[bytes]])
+async def test_what_comes_can_not_be_iterated_over_twice(given):
+    async def handler(parts: given) -> bool:
+        async for _ in parts:
+            pass
+        with pytest.raises(RuntimeError, match="comes only once"):
+            async for _ in parts:
+                pass
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
 @pytest.mark.parametrize("given", [Upload, AsyncIterator[bytes]])
 @pytest.mark.parametrize("then", [reads_form, reads_body])
 async def test_what_another_parameter_has_taken_of_the_body_is_no_form(given, then):
@@ -286,6 +326,8 @@ async def test_two_tasks_do_not_share_a_form_that_comes(headers, autojump_clock)
                "line 1 column 2 (char 1)"),
         (b"[1] 2", "JSON is malformed: Extra data: line 1 column 5 (char 4)"),
         (b'"\xff"', "Not valid UTF-8"),
+        (b'{"a": ["\\ud800"]}', "JSON has half of a surrogate pair"),
+        (b'{"\\udfff": 1}', "JSON has half of a surrogate pair"),
         (b"[" * 100_000, "Nested too deeply"),
         (b"1" * 5000, "JSON has a number with too many digits"),
     ],
@@ -297,8 +339,15 @@ async def test_what_is_no_json_is_told_to_the_client(content, message, caplog):
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
+async def test_an_escaped_character_of_two_halves_is_one():
+    async def handler(request: Request) -> bool:
+        return await request.json() == await request.json() == "\U0001f600"
+
+    assert (await posted(handler, content=b'"\\ud83d\\ude00"')).json() is True
+
+
 @pytest.mark.parametrize("kind", [InvalidRequest, HTTPException, ValueError, json.JSONDecodeError])
-@pytest.mark.parametrize("content", [b"{", b"\xff"])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'"\\ud800"'])
 async def test_a_handler_can_catch_what_is_no_json_as_with_starlette(kind, content):
     async def handler(request: Request) -> list[Any]:
         with pytest.raises(kind) as caught:

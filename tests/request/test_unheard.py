@@ -124,14 +124,19 @@ async def drop(_event: Any) -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def answer_beside(app: Any, functions: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Answer while the application runs with these functions."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app, scope, *functions)
+        await trio.sleep(0.2)
+        await OTHER(scope, receive, send)
+
+
 def answering(app: Any) -> Any:
     """Answer while the application runs, and drop what it sends."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, scope, receive, drop)
-            await trio.sleep(0.2)
-            await OTHER(scope, receive, send)
+        await answer_beside(app, (receive, drop), scope, receive, send)
 
     return middleware
 
@@ -140,10 +145,7 @@ def deaf(app: Any) -> Any:
     """Do so, and tell the application nothing either."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, scope, trio.sleep_forever, drop)
-            await trio.sleep(0.2)
-            await OTHER(scope, receive, send)
+        await answer_beside(app, (trio.sleep_forever, drop), scope, receive, send)
 
     return middleware
 
@@ -160,10 +162,7 @@ def answering_before(app: Any) -> Any:
 
 def with_the_same_functions(app: Any) -> Any:
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, scope, receive, send)
-            await trio.sleep(0.2)
-            await OTHER(scope, receive, send)
+        await answer_beside(app, (receive, send), scope, receive, send)
 
     return middleware
 
@@ -217,7 +216,7 @@ async def test_a_handler_whose_response_nobody_gets_has_the_disconnect_grace(
     assert response[2] == b"something else"
     assert len(SEEN) < 20
     assert "HandlerCancelled" in SEEN or "ClientDisconnect" in SEEN
-    (end,) = [one.getMessage() for one in log.records if hasattr(one, "method")]
+    (end,) = [one.getMessage() for one in log.records if hasattr(one, "duration")]
     assert f"({WHY}" in end
     assert [one for one in log.records if one.levelno >= logging.ERROR] == []
 
@@ -244,7 +243,7 @@ async def test_a_handler_is_told_if_the_middlewares_have_returned_without_an_ans
         await trio.sleep(0.2 + GRACE + 0.3)
         assert tree(app).requests == ()
     assert seen == ["HandlerCancelled"]
-    (end,) = [one.getMessage() for one in log.records if hasattr(one, "method")]
+    (end,) = [one.getMessage() for one in log.records if hasattr(one, "duration")]
     assert f"not answered ({WHY}; the handler did not end within its disconnect_grace" in end
 
 
@@ -287,5 +286,5 @@ async def test_a_response_that_the_middleware_has_taken_whole_is_a_usual_one(
         (response,), _ = read_responses(sent(), "POST")
     assert response[2] == b"ONETWO"
     assert seen == ["committed"]
-    (end,) = [one.getMessage() for one in log.records if hasattr(one, "method")]
+    (end,) = [one.getMessage() for one in log.records if hasattr(one, "duration")]
     assert "answered 200 after" in end

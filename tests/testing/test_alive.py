@@ -7,7 +7,7 @@ import httpx2
 import pytest
 import trio
 
-from triows import Route, Triows, WebSocket, WebSocketRoute
+from triows import Route, Timeouts, Triows, WebSocket, WebSocketRoute
 from triows.testing import HTTPDisconnect, ReceiveTimeout, open_app
 from triows.testing._calls import Call
 
@@ -31,8 +31,8 @@ async def stubborn(scope, receive, send):
 
 
 def made():
-    inner = Triows(ROUTE)
-    app = Triows(ROUTE)
+    inner = Triows(ROUTE, timeouts=Timeouts(disconnect_grace=0.2, teardown=0.2))
+    app = Triows(ROUTE, timeouts=Timeouts(disconnect_grace=0.2, teardown=0.2))
     app.mount("/inner", inner)
     app.mount("/page", page)
     app.mount("/stubborn", stubborn)
@@ -89,7 +89,7 @@ async def test_a_request_that_shields_itself_is_stuck(client, autojump_clock):
     alive = client._stage.alive
     async with trio.open_nursery() as nursery:
         call = await asked(client, nursery, "/stubborn")
-        await alive.cancel_requests(call)
+        await alive.end_requests(call)
         assert "in stubborn  await trio.sleep(3)" in alive.stuck.pop(call)
 
 

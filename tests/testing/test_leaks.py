@@ -3,14 +3,16 @@
 import io
 import sys
 import threading
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import httpx2
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.testing.watching import line_of
-from triows import Timeouts, Triows, WebSocket, WebSocketRoute, use
+from triows import Route, Timeouts, Triows, WebSocket, WebSocketRoute, use
 from triows.testing import LeakError, TestClient, open_app, open_server
 
 
@@ -315,3 +317,43 @@ async def test_the_patience_with_ends_can_be_chosen(autojump_clock):
 
     assert "has not ended 3 s after" in await leak_of(serving(slow), patience=3)
     await visit(serving(slow), patience=60)
+
+
+async def test_a_request_has_the_time_of_the_settings_to_end_when_it_was_cancelled(autojump_clock):
+    exited = trio.Event()
+
+    async def slow() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await trio.sleep(4.5)
+            exited.set()
+
+    route = Route("x")
+
+    @route.get
+    async def hang(_: Annotated[None, use(slow)]) -> None:
+        await trio.sleep_forever()
+
+    async with open_app(Triows(route)) as client:
+        with pytest.raises(httpx2.ReadTimeout):
+            await client.get("/x", timeout=2)
+    assert exited.is_set()
+
+
+async def test_a_request_that_does_not_end_in_that_time_is_a_leak(autojump_clock):
+    route = Route("x")
+
+    @route.get
+    async def hang() -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+    async def ask() -> None:
+        settings = Timeouts(disconnect_grace=2, teardown=3)
+        async with open_app(Triows(route, timeouts=settings)) as client:
+            with pytest.raises(httpx2.ReadTimeout):
+                await client.get("/x", timeout=2)
+
+    with pytest.raises(LeakError, match="a request has not ended 9 s after it was cancelled: its"):
+        await ask()

@@ -1,8 +1,8 @@
 """
 What an application makes of its exceptions: :meth:`.Triows.catch`.
 
-An exception comes in that a handler, a factory or an exit has raised, or a refusal of ours. What
-comes out is what says how the exchange ends.
+An exception comes in that a handler, a factory or an exit has raised, or one of triows' refusals.
+What comes out is what says how the exchange ends.
 """
 
 from __future__ import annotations

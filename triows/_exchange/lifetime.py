@@ -681,7 +681,7 @@ class Lifetime:
         if end.why or reason is not None:
             self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
-            # Beside a failure, that the peer has left is no news.
+            # If something failed, nobody needs to hear that the peer has left, too.
             errors += [error for error in found if not self._is_end(error)] or found
 
     @property

@@ -108,8 +108,8 @@ class _Planning:
     _bodies: dict[BodySpec, int] = field(factory=dict, init=False)
     _taken_by: dict[BodySpec, list[Any]] = field(factory=dict, init=False)
     _form: dict[ParamSpec, int] = field(factory=dict, init=False)
-    # The functions that take it as it comes, and the names of their parameters for it.
-    _streamed_by: list[tuple[Any, str]] = field(factory=list, init=False)
+    # The function that takes it as it comes, and the name of its parameter for it.
+    _streamed_by: tuple[Asker, str] | None = field(default=None, init=False)
     _intake: tuple[str, str, Asker] | None = field(default=None, init=False)
     # How many of the steps are guards, and what they need.
     _guards: int = field(default=0, init=False)
@@ -306,14 +306,31 @@ class _Planning:
         return _Place("body", self._bodies.setdefault(spec, len(self._bodies)))
 
     def _check_once(self, asker: Asker, name: str) -> None:
-        """Refuse a second parameter of one function that reads the body as it comes."""
-        for call, other in self._streamed_by:
-            if call is asker.call and other != name:
-                asker.site(name).refuse(
-                    f"would be the same as `{other}`: the body of a request comes only once, so "
-                    "take one of them out"
-                )
-        self._streamed_by.append((asker.call, name))
+        """
+        Refuse a second parameter that reads the body as it comes.
+
+        The second one to read would get nothing, and take that for the whole body.
+        """
+        if self._streamed_by is None:
+            self._streamed_by = (asker, name)
+            return
+        before, other = self._streamed_by
+        if before.call is not asker.call:
+            raise HandlerSignatureError(
+                f"`{name}` reads the body of the request as it comes, and so does `{other}` of "
+                f"{before.name}: it comes only once, so let one of them read it, and hand on what "
+                "the other one needs",
+                asker.where,
+            )
+        if name != other:
+            asker.site(name).refuse(
+                f"would be the same as `{other}`: the body of a request comes only once, so take "
+                "one of them out"
+            )
+        asker.site(name).refuse(
+            f"reads the body of the request as it comes, and {asker.name} is called more than once "
+            "for it: it comes only once, so say reuse=True wherever this factory is used"
+        )
 
     def _check_one_intake(self, asker: Asker, name: str, how: str) -> None:
         """

@@ -163,7 +163,7 @@ class _Reader:
             ) from None
         except Exception as exc:  # noqa: BLE001 - an expression may raise anything
             raise HandlerSignatureError(
-                f"its signature can't be read: the annotation {annotation!r} is no type "
+                f"its signature can't be read: the annotation {annotation!r} isn't a type "
                 f"({type(exc).__name__}: {exc})",
                 where(self.call),
             ) from None

@@ -26,7 +26,7 @@ class Inside:
     running: bool
     exchanges: Exchanges
     resources: AppResources
-    #: Applications of ours that are mounted in it, by their paths.
+    #: triows applications that are mounted in it, by their paths.
     mounted: Mapping[str, Inspected]
     #: Yields the timeouts of all its routes, and of applications that are mounted in it.
     timeouts: Callable[[], Iterable[Timeouts]]

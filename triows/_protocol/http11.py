@@ -87,7 +87,7 @@ class RequestReader:
         #: position on are not read yet. It is a bytearray if bytes were added.
         self.unread: bytes | bytearray = b""
         self._position = 0
-        # How many of these bytes are no part of the head's end. Without it, a head that comes byte
+        # How many of these bytes aren't part of the head's end. Without it, a head that comes byte
         # by byte would be searched as often.
         self._searched = 0
         self._empty_lines = 0

@@ -11,6 +11,7 @@ import trio
 from triows._errors import is_a, leaves
 from triows._exchange.line import Conclusion
 from triows._exchange.refusals import instance_of
+from triows._reply import problem
 
 from .line import RequestLine
 from .transport import DISCONNECTS
@@ -109,15 +110,29 @@ class AnsweringLine(RequestLine):
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         if self.finish is None or reason is not None or (errors and self._is_failed(errors)):
-            self.after = None
-            if not self.transport.begun:
-                self.transport.status = None  # one was begun, and nothing of it was sent
-            return await super().conclude(errors, reason)
+            return await self._conclude_otherwise(errors, reason)
         try:
             self._rest = self.finish()
         except DISCONNECTS:
             return Conclusion(self._missing)
+        except Exception as exc:  # noqa: BLE001 - nothing else may be left unanswered
+            errors.append(exc)
+            return await self._conclude_otherwise(errors, reason)
         return _TOLD
+
+    async def _conclude_otherwise(
+        self, errors: list[BaseException], reason: Reason | None
+    ) -> Conclusion:
+        self.after = None
+        if not self.transport.begun:
+            self.transport.status = None  # one was begun, and nothing of it was sent
+        return await super().conclude(errors, reason)
+
+    async def _answer_instead(self) -> None:
+        """Say that something has failed, if a middleware or the server has refused the response."""
+        if not self.transport.begun:
+            with suppress(Exception):  # the first error is the one to report
+                await self._respond(problem(500))
 
     def _is_failed(self, errors: list[BaseException]) -> bool:
         return any(not self.is_end(leaf) for error in errors for leaf in leaves(error))
@@ -140,8 +155,13 @@ class AnsweringLine(RequestLine):
             at_least = trio.current_time() + self._timeouts.close
             with trio.CancelScope(deadline=max(self._deliver_by, at_least)) as self._delivering:
                 rest, self._rest = self._rest, None
-                with suppress(*DISCONNECTS):
+                try:
                     await rest
+                except DISCONNECTS:
+                    pass
+                except Exception:
+                    await self._answer_instead()
+                    raise
         with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
             if self.after is not None:
                 await self.after()

@@ -49,7 +49,8 @@ class RequestBody:
     cancelled while it reads, nothing is lost: whoever reads next gets what has come.
 
     Whoever takes parts does so in one way, such as for a form. The others would only get the rest,
-    and take that for all of it. So they are refused.
+    and take that for all of it. So they are refused, and so is an iteration that begins when
+    another one has had the end.
 
     Args:
         receive: Returns the next part. It returns nothing only at the end, and raises
@@ -60,6 +61,7 @@ class RequestBody:
 
     __slots__ = (
         "_is_busy",
+        "_is_end_taken",
         "_is_over",
         "_is_refused",
         "_kept",
@@ -102,6 +104,8 @@ class RequestBody:
         self._is_busy = False
         # The way in which parts of it were taken, if any were.
         self._taken: str | None = None
+        # Whether whoever took parts has been told that there are no more.
+        self._is_end_taken = False
         self._is_over = self.content_length == 0
         # Whether what it has announced can't be taken.
         self._is_refused = self._malformed_length or (self.content_length or 0) > limit
@@ -145,7 +149,18 @@ class RequestBody:
         return self._whole
 
     def __aiter__(self) -> RequestBody:
+        self.begin_iteration()
         return self
+
+    def begin_iteration(self) -> None:
+        """
+        Note that somebody begins to take parts.
+
+        Raises:
+            RuntimeError: All parts were taken. Nothing would look like an empty body.
+        """
+        if self._is_end_taken:
+            raise self._taken_already()
 
     def __anext__(self) -> Coroutine[Any, Any, bytes]:
         """Wait for the next part. See :meth:`take`."""
@@ -179,6 +194,7 @@ class RequestBody:
             part = await self._next()
         self._taken = way
         if not part:
+            self._is_end_taken = True
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise StopAsyncIteration
         return part

@@ -25,12 +25,13 @@ from triows.exceptions import InvalidRequest
 
 from .answering import AnsweringLine
 from .body import BadBody, RequestBody
+from .checked import unfinished
 from .etags import conditional
 from .forms import FormReader
 from .kind import HEADERS, PARTS, REQUEST, UPLOAD
 from .request import Request
 from .response_headers import ResponseHeaders, added_to_result, encoded_with
-from .responses import begin_response, headers_of, is_whole, send_response
+from .responses import begin_response, is_whole, send_response, whole_of
 from .serving import ServedRequests
 from .streaming import send_parts
 from .threads import follow_threads
@@ -141,11 +142,7 @@ class RequestEndpoint(ServedRequests):
             if not is_whole(result) or result.background is not None:
                 await _send(result, exchange, own, holds=stack is not None and bool(stack.hosts))
                 return
-            status, headers, body = (
-                result.status_code,
-                headers_of(result, own),
-                bytes(result.body),
-            )
+            status, headers, body = whole_of(result, own, method=scope["method"])
         else:
             response = encode(result)
             if self.has_etags:
@@ -461,10 +458,16 @@ async def _send(
         exchange: The request.
         own: What the handler set besides, if it asked for that.
         holds: Whether there are resources. Then the exchange sends it, and holds them.
+
+    Raises:
+        RuntimeError: It has returned before its end.
+        ClientDisconnect: The client has gone.
     """
     transport, scope = exchange.transport, exchange.scope
     if not holds:
         await send_response(response, scope, transport.asgi_receive, transport.asgi_send, own)
+        if not (transport.complete or transport.left):
+            raise unfinished(response, is_begun=transport.status is not None)
         return
     line = exchange.lifetime.line
     assert isinstance(line, AnsweringLine)

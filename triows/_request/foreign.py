@@ -11,6 +11,7 @@ from triows._reply import respond
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
+from .checked import check_head
 from .kept import KeptEnd
 from .transport import CLIENT_LEFT, DISCONNECTS, nobody
 
@@ -98,6 +99,10 @@ class ForeignRequest:
     @property
     def begun(self) -> bool:
         return self.status is not None
+
+    @property
+    def refused_with(self) -> int | None:
+        return None if self.server is None else self.server.refused_with
 
     @property
     def receive_timeout(self) -> float | None:
@@ -231,6 +236,8 @@ class ForeignRequest:
     ) -> None:
         if self.begun:
             raise ValueError("the response has begun already")
+        # A server may only refuse it after the exits, and a middleware may hide what it raises.
+        check_head(status, headers)
         self._head = {"type": "http.response.start", "status": status, "headers": list(headers)}
         if trailers:
             self._head["trailers"] = True

@@ -40,7 +40,7 @@ class RequestLine:
 
     Args:
         transport: The request.
-        patience: How many seconds the server may take for an answer of ours.
+        patience: How many seconds the server may take for one of triows' answers.
         replaced: Returns what counts in place of errors, because the application catches some.
     """
 

@@ -196,6 +196,8 @@ def _problem(value: Any, annotation: str, reason: object, verb: str) -> str:
         return f"the handler {verb} a {_class(value)}: `raise` it"
     if isinstance(reason, Misfit):
         return f"what the handler {verb} can't be sent: {reason.told(verb.removesuffix('ed'))}"
+    if isinstance(reason, RecursionError):
+        return f"what the handler {verb} can't be sent: it is nested too deeply, or contains itself"
     if reason is not None:
         return f"what the handler {verb} can't be sent: {reason}"
     shown = "None" if value is None else f"an instance of {_class(value)}"

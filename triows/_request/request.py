@@ -39,8 +39,8 @@ class Request(StarlettesRequest):
 
     A body comes only once. If some of it was read by :meth:`stream`, by an :class:`Upload`, by an
     ``AsyncIterator[bytes]`` or by :meth:`form` as ``multipart/form-data``, each of the other ways,
-    and :meth:`body`, raises a :exc:`RuntimeError`. What was read by :meth:`body` can be read once
-    more in one of these ways.
+    and :meth:`body`, raises a :exc:`RuntimeError`. So does reading it in the same way again, if it
+    was read to its end. What was read by :meth:`body` can be read once more in one of these ways.
 
     If a task is cancelled while it reads, call the same method again. It goes on where it was.
     """
@@ -65,7 +65,7 @@ class Request(StarlettesRequest):
         Raises:
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
-            RuntimeError: Some of the body was read in another way.
+            RuntimeError: Some of the body was read in another way, or it was read to its end.
         """
         return _Stream(self._parts)
 
@@ -93,10 +93,17 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
         """
+        if hasattr(self, "_json"):
+            await trio.lowlevel.checkpoint()
+            return self._json
+        body = await self._parts.read()
         try:
-            return await super().json()
+            value = json.loads(body)
+            _check_text(value, body)
         except (ValueError, RecursionError) as exc:
             raise _not_json(exc) from None
+        self._json = value
+        return value
 
     def form(
         self,
@@ -181,11 +188,24 @@ class _NotJSON(BadBody, json.JSONDecodeError):
         BadBody.__init__(self, [ParamError("body", "", message)])
 
 
+def _check_text(value: Any, body: bytes) -> None:
+    """
+    Refuse lone surrogates, which nobody could write, store or send again.
+
+    Raises:
+        UnicodeEncodeError: There is one.
+    """
+    if b"\\u" in body:
+        json.dumps(value, ensure_ascii=False).encode()
+
+
 def _not_json(fault: ValueError | RecursionError) -> _NotJSON:
     if isinstance(fault, json.JSONDecodeError):
         said = f"JSON is malformed: {fault}" if fault.doc else "Missing required body"
         return _NotJSON(said, fault)
-    if isinstance(fault, UnicodeError):
+    if isinstance(fault, UnicodeEncodeError):
+        said = "JSON has half of a surrogate pair"
+    elif isinstance(fault, UnicodeError):
         said = "Not valid UTF-8"
     elif isinstance(fault, RecursionError):
         said = "Nested too deeply"
@@ -194,24 +214,34 @@ def _not_json(fault: ValueError | RecursionError) -> _NotJSON:
     return _NotJSON(said, json.JSONDecodeError(said, "", 0))
 
 
-# A generator would be no cancel point once it has ended, and Trio would have to clean it up if
+# A generator wouldn't be a cancel point once it has ended, and Trio would have to clean it up if
 # somebody leaves the loop over it.
 class _Stream(AsyncGenerator[bytes, None]):
     """What Starlette's ``stream()`` returns."""
 
     def __init__(self, parts: RequestBody) -> None:
         self._parts = parts
-        self._is_over = False
+        self._is_begun = self._is_over = False
 
     async def asend(self, _: None) -> bytes:
         if self._is_over:
             await trio.lowlevel.checkpoint()
             raise StopAsyncIteration
+        await self._begin()
         try:
             return await anext(self._parts)
         except StopAsyncIteration:
             self._is_over = True
             return b""
+
+    async def _begin(self) -> None:
+        if not self._is_begun:
+            try:
+                self._parts.begin_iteration()
+            except RuntimeError:
+                await trio.lowlevel.checkpoint()
+                raise
+            self._is_begun = True
 
     async def athrow(self, *error: Any) -> bytes:
         self._is_over = True

@@ -113,6 +113,8 @@ class Upload:
         self._is_over = False
 
     def __aiter__(self) -> Upload:
+        if self._is_over:
+            self._body.begin_iteration()
         return self
 
     async def __anext__(self) -> Part:

@@ -155,7 +155,7 @@ def _exists(module: str) -> bool:
     """Say whether there is such a module, without running it."""
     try:
         return importlib.util.find_spec(module) is not None
-    except Exception:  # noqa: BLE001 - a package around it can't be imported, or it is no name
+    except Exception:  # noqa: BLE001 - a package around it can't be imported, or it isn't a name
         return False
 
 

@@ -138,7 +138,7 @@ class Keepalive:
         """Take a pong."""
         number = int.from_bytes(payload, "big")
         if len(payload) != 4 or not number <= self._last:
-            return  # it answers no ping of ours
+            return  # it doesn't answer our pings
         if self._probe is not None and self._probe.number <= number:
             self.latency = trio.current_time() - self._probe.sent_at
             self._probe = None

@@ -18,6 +18,8 @@ from ._calls import call_of
 from ._patience import ENDING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from triows import Triows
     from triows._exchange.lifetime import Lifetime
 
@@ -36,11 +38,13 @@ class Alive:
     Args:
         app: The application.
         calls: What the test knows of them.
+        patience: How many seconds a request may take to end when it was cancelled.
     """
 
-    def __init__(self, app: Triows, calls: Calls) -> None:
+    def __init__(self, app: Triows, calls: Calls, patience: float) -> None:
         self._app = app
         self._calls = calls
+        self._patience = patience
         #: Requests that did not end when they were cancelled, and what they looked like then.
         self.stuck: dict[Call, str] = {}
 
@@ -107,15 +111,22 @@ class Alive:
         return not self.lifetimes()
 
     async def cancel_requests(self, *calls: Call) -> None:
-        """Cancel the application's work on requests, and note which of them don't end."""
+        """Cancel the application's work on requests. If it is just ending, wait for that."""
+        await self._cancel(calls, ENDING)
+
+    async def end_requests(self, *calls: Call) -> None:
+        """Cancel the application's work on requests, and note which of them don't end in time."""
+        await self._cancel(calls, self._patience)
+        self.stuck |= {call: self.picture(call) for call in calls if call.is_going}
+
+    async def _cancel(self, calls: Iterable[Call], seconds: float) -> None:
         going = [call for call in calls if call.is_going]
         for call in going:
             if call.scope is not None:
                 call.scope.cancel()
-        with trio.move_on_after(ENDING, shield=True):
+        with trio.move_on_after(seconds, shield=True):
             for call in going:
                 await call.over.wait()
-        self.stuck |= {call: self.picture(call) for call in going if call.is_going}
 
 
 #: Where a task waits whose work is in a thread.

@@ -148,15 +148,18 @@ class LeakCheck:
                 lifetime.cancel(Reason.CANCELLED)
         if any(call.is_going for call in stage.calls.requests):
             await _settle()  # they may be ending just now
-        await stage.alive.cancel_requests(*stage.calls.requests)
+        await stage.alive.end_requests(*stage.calls.requests)
         for call in tuple(stage.calls.requests):  # nobody else would raise their errors
             stage.calls.leave_request(call)
         if not await stage.alive.wait_no_connections(stage.patience.connection) and leak is None:
             which = "a connection has not ended {:g} s after its client left"
             leak = self._error(which.format(stage.patience.connection))
         if leak is None and stage.alive.stuck:
-            what = "a request has not ended when it was cancelled: it shields itself"
-            leak = self._error(what, picture=next(iter(stage.alive.stuck.values())))
+            leak = self._error(
+                f"a request has not ended {stage.patience.connection:g} s after it was cancelled: "
+                "its handler, a resource, or a task of its nursery goes on when it is cancelled",
+                picture=next(iter(stage.alive.stuck.values())),
+            )
         for call in stage.alive.stuck:
             _unshield_request(call)
             await _wait(call.over, ENDING)

@@ -68,7 +68,7 @@ class Stage:
         self.nursery = nursery
         self.patience = Patience.of(app, backend.round_trip, patience, backend.drain.delay)
         self.calls = Calls(raises=raises)
-        self.alive = Alive(app, self.calls)
+        self.alive = Alive(app, self.calls, self.patience.connection)
         #: Whether something was found that does not end.
         self.has_leaked = False
         #: Whether the start-up was given up.
