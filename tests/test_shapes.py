@@ -449,7 +449,7 @@ def test_a_class_whose_annotations_can_not_be_evaluated_is_refused():
     class Broken(msgspec.Struct):
         item: Nowhere  # noqa: F821 - that is the point
 
-    with pytest.raises(TypeError, match="the annotations of Broken can't be evaluated: name 'Now"):
+    with pytest.raises(TypeError, match="its annotations can't be evaluated: name 'Now"):
         shape_of(list[Broken])
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeAlias
 import trio
 from attrs import define, evolve, field, frozen
 
+from ._injection.kinds import given_for
 from ._injection.planner import Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
@@ -31,7 +32,12 @@ from ._targets import Entry
 from ._websocket.endpoint import Endpoint
 from ._websocket.kind import WEBSOCKET, blind
 from ._where import code_for, name_of, where
-from .exceptions import DependencyCycleError, DependencyError, RouteSetupError
+from .exceptions import (
+    DependencyCycleError,
+    DependencyError,
+    HandlerSignatureError,
+    RouteSetupError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -278,6 +284,7 @@ class Compiler:
         )
         is_plain = not (is_streamed or is_handler(handler))
         if is_plain:
+            self._check_sync(description, plan)
             handler = in_thread(handler, self.limiter)
         if is_streamed and options.plugins:
             raise RouteSetupError(
@@ -299,6 +306,18 @@ class Compiler:
             requirements=requirements_of(description.handler),
             catchers=self.catchers,
         )
+
+    def _check_sync(self, description: RouteDescription, plan: Plan) -> None:
+        """Refuse a ``def`` handler that would have to await what it asks for."""
+        givens = self._kind_of(description).givens
+        for name, parameter in plan.signature.parameters.items():
+            given = given_for(givens, parameter.annotation)
+            if given is not None and given.takes_body:
+                raise HandlerSignatureError(
+                    f"`{name}` reads the body of the request as it comes, by `async for`, which a "
+                    "`def` can't do: write `async def`, or take the body whole, as `bytes`",
+                    description.where,
+                )
 
     def _plugged(
         self,

@@ -320,8 +320,9 @@ def _types_of(type_: Any) -> dict[str, Any]:
         return types_of(type_)
     except Exception as exc:  # whatever the annotations raise
         raise TypeError(
-            f"the annotations of {type_name(type_)} can't be evaluated: {exc}. Define or import "
-            "what they name at module level, not under TYPE_CHECKING"
+            f"nothing says how to write a {type_name(type_)}, because its annotations can't be "
+            f"evaluated: {exc}. If the class is yours, define or import what they name at module "
+            "level, not under TYPE_CHECKING. Otherwise return something else"
         ) from exc
 
 

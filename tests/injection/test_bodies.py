@@ -14,6 +14,7 @@ from triows import (
     HandlerSignatureError,
     HTTPException,
     Param,
+    Part,
     Route,
     RouteSetupError,
     Triows,
@@ -362,3 +363,42 @@ def test_two_parameters_that_are_alike_are_the_same():
     one, other = (body_spec("user", User, MISSING, POST, site) for _ in range(2))
     assert one == other
     assert one != body_spec("user", User | None, None, POST, site)
+
+
+async def of_one_part(part: Part) -> None: ...
+
+
+async def of_texts(parts: AsyncIterator[str]) -> None: ...
+
+
+def sync_parts(parts: AsyncIterator[bytes]) -> None: ...
+
+
+def sync_upload(upload: Upload) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "method", "pattern"),
+    [
+        (of_one_part, "POST", "ask for `upload: Upload`"),
+        (of_texts, "POST", re.escape("write `parts: AsyncIterator[bytes]`")),
+        (takes_bytes, "GET", "is read from the body, and a GET request has no body"),
+        (takes_parts, "GET", "is read from the body, and a GET request has no body"),
+        (takes_upload, "GET", "is read from the body, and a GET request has no body"),
+        (of_one_part, "GET", "is read from the body, and a GET request has no body"),
+        (sync_parts, "POST", "a `def` can't do: write `async def`"),
+        (sync_upload, "POST", "a `def` can't do: write `async def`"),
+    ],
+)
+def test_the_message_says_how_a_body_is_read(handler, method, pattern):
+    assert re.search(pattern, refused(handler, method, RouteSetupError))
+
+
+@pytest.mark.parametrize("annotation", [Upload, bytes, AsyncIterator[bytes]])
+def test_a_handler_of_websockets_is_told_that_a_handshake_has_no_body(annotation):
+    async def handler(ws: WebSocket, data: annotation) -> None: ...
+
+    route = WebSocketRoute("ws")
+    route.endpoint(handler)
+    with pytest.raises(RouteSetupError, match="a WebSocket handshake has no body: take it out"):
+        Triows(route)

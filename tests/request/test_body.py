@@ -1,18 +1,19 @@
 """The body of a plain request: read once, whole or in parts, within its limit."""
 
-from __future__ import annotations
-
 import contextlib
 import tracemalloc
+from collections.abc import AsyncIterator
+from typing import Annotated
 
 import pytest
 import trio
 from hypothesis import given, strategies as st
 
 from tests.request.bodies import Parts, body_of
-from triows import ClientDisconnect
+from triows import ClientDisconnect, Param, Route, Triows, Upload, UploadFile
 from triows._param_error import ParamError
 from triows._request.body import BadBody, BodyTooLarge, RequestBody
+from triows.testing import open_app
 
 
 async def read(body):
@@ -243,3 +244,73 @@ async def test_a_body_in_very_many_parts_takes_no_more_memory_than_its_bytes():
 async def test_reading_is_a_checkpoint_however_it_ends(take, body):
     with trio.testing.assert_checkpoints(), contextlib.suppress(BadBody, BodyTooLarge):
         await take(body())
+
+
+# Compressed bodies
+
+
+async def of_json(numbers: Annotated[list[int], Param("body")]) -> int:
+    return len(numbers)
+
+
+async def of_field(title: Annotated[str, Param("form")]) -> int:
+    return len(title)
+
+
+async def of_file(file: UploadFile) -> int:
+    return len(await file.read())
+
+
+async def of_upload(upload: Upload) -> int:
+    return len([part async for part in upload])
+
+
+async def of_text(text: Annotated[str, Param("body")]) -> int:
+    return len(text)
+
+
+async def of_bytes(data: bytes) -> int:
+    return len(data)
+
+
+async def of_parts(parts: AsyncIterator[bytes]) -> int:
+    return sum([len(part) async for part in parts])
+
+
+FORM = "multipart/form-data; boundary=b"
+
+
+async def answer_to_coded(handler, content_type, coding, content=b"[1]"):
+    route = Route("")
+    route.post(handler)
+    headers = {"content-type": content_type, "content-encoding": coding}
+    async with open_app(Triows(route)) as client:
+        return await client.post("/", content=content, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("handler", "content_type"),
+    [
+        (of_json, "application/json"),
+        (of_field, "application/x-www-form-urlencoded"),
+        (of_file, FORM),
+        (of_upload, FORM),
+        (of_text, "text/plain"),
+    ],
+)
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity"])
+async def test_a_compressed_body_is_refused_if_it_would_be_read(handler, content_type, coding):
+    answer = await answer_to_coded(handler, content_type, coding)
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert answer.json()["detail"] == "the body must have no Content-Encoding"
+
+
+@pytest.mark.parametrize("handler", [of_bytes, of_parts])
+async def test_compressed_bytes_are_taken_as_they_are(handler):
+    answer = await answer_to_coded(handler, "application/json", "gzip", b"packed")
+    assert answer.json() == 6
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+async def test_a_body_that_is_not_compressed_may_say_so(coding):
+    assert (await answer_to_coded(of_json, "application/json", coding)).json() == 1

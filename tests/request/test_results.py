@@ -618,3 +618,13 @@ def test_nothing_else_is_sent(one, other):
     assume(not issubclass(type(other[1]), classes_of(one[0])))
     with pytest.raises(TypeError, match="the handler returned an instance of"):
         sent(one[0], other[1])
+
+
+def test_html_is_called_html():
+    with pytest.raises(TypeError, match="returned None, but is annotated `-> HTML`"):
+        sent(HTML, None)
+
+
+def test_an_exception_that_says_no_status_is_to_be_raised():
+    with pytest.raises(HandlerSignatureError, match="HTTPException says no status: raise it"):
+        plan_result(HTTPException | int, where=WHERE)

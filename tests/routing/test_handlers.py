@@ -129,3 +129,11 @@ def test_a_sync_function_around_an_async_one_does_not_handle_requests(func: Any)
     with pytest.raises(RouteSetupError, match="write `async def` in the decorator") as caught:
         check_http_handler(func, "here")
     assert caught.value.where == "here"
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_the_decorator_of_a_route_comes_below_those_of_a_class(kind):
+    async def handler() -> None: ...
+
+    with pytest.raises(RouteSetupError, match=f"write @{kind.__name__} first"):
+        check_http_handler(kind(handler), "here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
+from collections.abc import AsyncIterable, AsyncIterator
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -108,6 +109,9 @@ def _why_no_type(name: str, part: Any) -> str:
     return f"an instance of {kind} is a value. Write the class itself, `{kind}`"
 
 
+# Bytes of a body. In a query, there are only texts.
+_RAW = (bytes, bytearray, memoryview)
+
 # What Starlette and FastAPI run when a response is over.
 _LATER = ("BackgroundTasks", "BackgroundTask")
 
@@ -127,6 +131,34 @@ def _for_file(wanted: type, kind: RouteKind) -> str:
     return f"write `from triows import UploadFile`, and not {wanted.__module__.partition('.')[0]}'s"
 
 
+# Classes of ours that are read from a body, by name.
+_FROM_BODY = ("Upload", "Part")
+
+_ASYNC_ITERATORS = (AsyncIterator, AsyncIterable)
+
+
+def _of_body(name: str, annotation: Any, kind: RouteKind) -> str | None:
+    """Say what to write for what a body is read by, if it isn't there or is called otherwise."""
+    shown, origin = type_name(annotation), get_origin(annotation)
+    ours = getattr(annotation, "__module__", "").partition(".")[0] == "triows"
+    what = getattr(annotation, "__name__", "") if ours else ""
+    is_stream = origin in _ASYNC_ITERATORS
+    is_bytes = is_stream and get_args(annotation) == (bytes,)
+    if what == "Part" and kind.body is not None:
+        return (
+            f"`{name}` is a Part, which nothing makes alone: ask for `upload: Upload`, and write "
+            "`async for part in upload`"
+        )
+    if kind.body is None and (is_bytes or what in _FROM_BODY or annotation in _RAW):
+        return f"`{name}: {shown}` is read from the body, and {kind.no_body}: take it out"
+    if kind.body is not None and is_stream and not is_bytes:
+        return (
+            f"`{name}: {shown}` isn't how a body comes: write `{name}: AsyncIterator[bytes]`, and "
+            "decode what comes"
+        )
+    return None
+
+
 def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
     """
     Say what to write for a parameter that probably means one of the givens.
@@ -136,6 +168,8 @@ def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
     """
     annotation = without_metadata(annotation)
     if (problem := _not_a_type(name, annotation)) is not None:
+        return problem
+    if (problem := _of_body(name, annotation, kind)) is not None:
         return problem
     members = [one for one in get_args(annotation) or (annotation,) if one is not NoneType]
     for wanted in members:

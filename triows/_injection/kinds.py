@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from .marks import without_metadata
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["APP", "NAMES_OF_ALL", "NURSERY", "BodyKind", "Given", "RouteKind"]
+__all__ = ["APP", "NAMES_OF_ALL", "NURSERY", "BodyKind", "Given", "RouteKind", "given_for"]
 
 
 @frozen(eq=False)
@@ -94,3 +96,11 @@ class RouteKind:
     remedies: Mapping[str, str] = field(factory=dict)
     body: BodyKind | None = None
     has_results: bool = False
+
+
+def given_for(givens: Mapping[Any, Given], annotation: Any) -> Given | None:
+    """Return the given that an annotation asks for, if it asks for one."""
+    try:
+        return givens.get(without_metadata(annotation))
+    except TypeError:  # an annotation that can't be hashed
+        return None

@@ -21,7 +21,8 @@ from .asker import Asker
 from .bodies import BODY, body_spec, check_fields, is_body, is_form
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
-from .marks import Site, mark_of, unmarked, without_metadata
+from .kinds import given_for
+from .marks import Site, mark_of, unmarked
 from .packs import has_fields
 from .parameter import MISSING
 from .params import is_readable, param_spec
@@ -216,7 +217,7 @@ class _Planning:
         self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
     ) -> _Place | None:
         """Plan a parameter whose type is that of a given."""
-        given = self._lookup(self.kind.givens, without_metadata(annotation))
+        given = given_for(self.kind.givens, annotation)
         if given is None:
             return None
         if mark is not None:
@@ -237,13 +238,6 @@ class _Planning:
     def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
         """Say whether the path fills it. The name of a key takes precedence over the type."""
         return parameter.name in self.planner.path_keys and is_readable(annotation)
-
-    @staticmethod
-    def _lookup(table: Mapping[Any, Any], annotation: Any) -> Any:
-        try:
-            return table.get(annotation)
-        except TypeError:  # an annotation that can't be hashed
-            return None
 
     def _read(
         self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None

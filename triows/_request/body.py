@@ -13,10 +13,13 @@ from triows.exceptions import HTTPException, InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-__all__ = ["BadBody", "BodyTooLarge", "RequestBody"]
+__all__ = ["BadBody", "BodyTooLarge", "RequestBody", "UnsupportedCoding"]
 
 # A number with more digits is above every limit. Python refuses to read thousands of digits.
 _MAX_DIGITS = 20
+
+# What says that a body isn't coded. "identity" should not be sent, and some clients send it.
+_UNCODED = (b"identity", b"")
 
 
 class BodyTooLarge(HTTPException):
@@ -29,6 +32,14 @@ class BodyTooLarge(HTTPException):
 
     def __init__(self, detail: str) -> None:
         super().__init__(413, detail)
+
+
+class UnsupportedCoding(HTTPException):
+    """A body is compressed, and triows doesn't uncompress it: 415 (:rfc:`9110#section-15.5.16`)."""
+
+    def __init__(self) -> None:
+        detail = "the body must have no Content-Encoding"
+        super().__init__(415, detail, headers={"Accept-Encoding": "identity"})
 
 
 class BadBody(InvalidRequest):
@@ -73,6 +84,7 @@ class RequestBody:
         "_whole",
         "content_length",
         "content_type",
+        "is_coded",
     )
 
     def __init__(
@@ -94,6 +106,8 @@ class RequestBody:
         self._malformed_length = length is not None and not length.isdigit()
         if length is not None and not self._malformed_length:
             self.content_length = int(length.lstrip(b"0")[:_MAX_DIGITS] or b"0")
+        #: Whether the bytes are a coding of the content, such as gzip (:rfc:`9110#section-8.4`).
+        self.is_coded = known.get(b"content-encoding", b"identity").lower() not in _UNCODED
         self._receive = receive
         self._limit = limit
         self._received = 0
@@ -122,6 +136,16 @@ class RequestBody:
             raise BadBody([ParamError("header", "content-length", "Expected a whole number")])
         if self._is_refused:
             raise self._too_large()
+
+    def refuse_coded(self) -> None:
+        """
+        Refuse a body that somebody would have to uncompress first.
+
+        Raises:
+            UnsupportedCoding: It is compressed.
+        """
+        if self.is_coded and self.content_length != 0:
+            raise UnsupportedCoding
 
     async def read(self) -> bytes:
         """

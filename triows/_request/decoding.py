@@ -65,11 +65,13 @@ class BodyDecoder:
         for_type: Returns what decodes a body with a ``Content-Type``, or raises
             :exc:`.UnsupportedMedia`.
         known: What it returns for the usual values of that header, and for none.
+        is_raw: Whether it hands on the bytes as they are, also if they are compressed.
     """
 
     media_types: tuple[str, ...]
     for_type: Callable[[bytes | None], Decode]
     known: Mapping[bytes | None, Decode]
+    is_raw: bool = False
 
     def choose(self, body: RequestBody) -> Decode:
         """
@@ -80,7 +82,10 @@ class BodyDecoder:
 
         Raises:
             UnsupportedMedia: The body has another type than those in :attr:`media_types`.
+            UnsupportedCoding: It is compressed.
         """
+        if body.is_coded and not self.is_raw:
+            body.refuse_coded()
         # What has no bytes has no type, whatever the header says. Browsers send one with "".
         content_type = None if body.content_length == 0 else body.content_type
         return self.known.get(content_type) or self.for_type(content_type)
@@ -111,7 +116,7 @@ def body_decoder(
         TypeError: No body can be made into this type. The text says why.
     """
     if own is not None:
-        return BodyDecoder(("*/*",), partial(_own_decoder, decoded(own), default), {})
+        return BodyDecoder(("*/*",), partial(_own_decoder, decoded(own), default), {}, is_raw=True)
     plain = unwrapped(type_)
     if plain is bytes or plain is str:
         return _raw_decoder(type_, default, is_text=plain is str)
@@ -204,7 +209,7 @@ def _raw_decoder(type_: Any, default: Callable[[], Any] | None, *, is_text: bool
     def as_bytes(_content_type: bytes | None) -> Decode:
         return partial(_take, reading, default, bytes)
 
-    return BodyDecoder(("*/*",), as_text if is_text else as_bytes, {})
+    return BodyDecoder(("*/*",), as_text if is_text else as_bytes, {}, is_raw=not is_text)
 
 
 def _take(

@@ -63,9 +63,11 @@ def form_media(body: RequestBody) -> MediaType | None:
 
     Raises:
         UnsupportedMedia: The body isn't a form.
+        UnsupportedCoding: It is compressed.
     """
     if body.content_type is None or body.content_length == 0:
         return None
+    body.refuse_coded()
     media = parse_media_type(body.content_type)
     # RFC 7578 section 5.1.2 and https://url.spec.whatwg.org/#urlencoded-parsing: UTF-8.
     if media is None or media.essence not in FORM_TYPES or not media.is_utf_8:

@@ -16,7 +16,7 @@ from triows._reasons import Reason
 from triows._reply import problem, try_later
 from triows.exceptions import ClientDisconnect, InvalidRequest
 
-from .body import BodyTooLarge
+from .body import BodyTooLarge, UnsupportedCoding
 from .media import UnsupportedMedia
 from .transport import DISCONNECTS, INCOMPLETE, nobody
 
@@ -194,7 +194,7 @@ def _failure(found: list[BaseException]) -> Reply:
 
 # What a client has got wrong in a body that is read while the response is sent. It is too late to
 # say so, and nothing that anybody has to mend.
-_FAULTS_OF_THE_CLIENT = (InvalidRequest, BodyTooLarge, UnsupportedMedia)
+_FAULTS_OF_THE_CLIENT = (InvalidRequest, BodyTooLarge, UnsupportedCoding, UnsupportedMedia)
 
 # Made once, because they are the same for all requests.
 _FAILED = problem(500)

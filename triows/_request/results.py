@@ -39,6 +39,7 @@ from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
 from triows._shapes import classes_of
 from triows.exceptions import HTTPException
+from triows.types import HTML
 
 from .accept import preferred
 from .declared import Annotation, Declared, checked_status
@@ -308,7 +309,7 @@ class _Planning:
             tuple(alternatives),
             tuple(problems),
             stream,
-            type_name(annotation.value),
+            "HTML" if annotation.value == HTML else type_name(annotation.value),
             annotation.where,
         )
 
@@ -353,6 +354,11 @@ class _Planning:
             )
         cls: type[HTTPException] = member.type
         own = getattr(cls, "__status__", member.status)
+        if own is None and cls is HTTPException:
+            self.annotation.refuse(
+                f"{member.name} says no status: raise it, and leave it out here, or make a class "
+                "of HTTPProblem with the __status__"
+            )
         if member.status not in (None, own):
             self.annotation.refuse(
                 f"{member.name} has the status {own} of its own: leave out {member.status}"

@@ -105,6 +105,7 @@ class Upload:
     _way = "by an Upload"
 
     def __init__(self, body: RequestBody, limits: Limits) -> None:
+        body.refuse_coded()
         boundary = boundary_of(parse_media_type(body.content_type or b""))
         self._body = body
         self._reader = MultipartReader(boundary, limits.parts)

@@ -87,6 +87,13 @@ def check_http_handler(func: Any, at: str) -> None:
         RouteSetupError: It is neither a function (``async def`` or ``def``), nor an async generator
             function, nor an object that is called as one.
     """
+    if isinstance(func, staticmethod | classmethod):
+        kind = type(func).__name__
+        raise RouteSetupError(
+            f"the decorator is above @{kind}, so it gets no function: write @{kind} first, and the "
+            "decorator below it",
+            at,
+        )
     refuse_as_handler(func, at)
     if is_handler(func) or is_async_generator(func):
         return
