@@ -43,7 +43,7 @@ FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint types imports pytest thorough schedules node format docs bench compliance fuzz soak restart-test clean
+.PHONY: help demo test test-lowest lint types imports pytest coverage thorough schedules node format docs bench compliance fuzz soak restart-test clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -69,15 +69,14 @@ types: $(FOR_WORK)  ## Check types
 imports: $(FOR_WORK)  ## Check that imports point one way
 	$(VENV)/bin/lint-imports --no-logo
 
-pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routing": some, without)
-ifeq ($(strip $(ARGS)),)
+pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests (ARGS="-k routing": some of them, in one process)
+	$(VENV)/bin/python -m pytest $(or $(strip $(ARGS)),$(SIDE_BY_SIDE) $(if $(CI),--verbose))
+
+coverage: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests, and say which lines none of them has run
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest $(SIDE_BY_SIDE) $(if $(CI),--verbose)
+	$(VENV)/bin/coverage run -m pytest $(SIDE_BY_SIDE)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
-else
-	$(VENV)/bin/python -m pytest $(ARGS)
-endif
 
 test-lowest: $(FOR_LOWEST) $(FOR_TESTS)  ## Run the tests with the oldest dependencies allowed
 	$(LOWEST)/bin/python -m pytest $(or $(strip $(ARGS)),$(SIDE_BY_SIDE))

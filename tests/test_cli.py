@@ -320,8 +320,8 @@ def test_an_option_of_another_server_is_told_what_does_it_here(capsys, options, 
 #: The options of uvicorn, Hypercorn, gunicorn, granian and daphne that `triows run` doesn't have.
 ELSEWHERE = """
     --uds --fd --reload-dir --reload-include --reload-exclude --reload-delay
-    --log-config --use-colors --no-use-colors --proxy-headers --no-proxy-headers
-    --forwarded-allow-ips --limit-concurrency --limit-max-requests --timeout-keep-alive
+    --log-config --use-colors --no-use-colors
+    --limit-concurrency --limit-max-requests --timeout-keep-alive
     --timeout-graceful-shutdown --ssl-keyfile --ssl-certfile --ssl-keyfile-password
     --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --header --server-header
     --no-server-header --date-header --no-date-header --h11-max-incomplete-event-size
@@ -330,7 +330,7 @@ ELSEWHERE = """
     --ca-certs --cert-reqs --ciphers --debug --error-log --error-logfile -g -k
     --worker-class --keyfile-password --insecure-bind --max-requests
     --max-requests-jitter --pid --quic-bind --read-timeout --server-name --statsd-host
-    --statsd-prefix -m --umask -u --websocket-ping-interval --verify-mode
+    --statsd-prefix -m -u --websocket-ping-interval --verify-mode
     --graceful-timeout --threads --worker-connections -t --timeout --limit-request-line
     --limit-request-fields --reload-engine --reload-extra-file --check-config
     --print-config --preload --reuse-port --chdir -D --daemon -e --env --worker-tmp-dir
@@ -406,6 +406,31 @@ def test_options_that_can_not_work_end_with_2_and_a_sentence(folder, capsys, opt
     assert line.startswith(f"triows: {told.format(folder)}")
 
 
+# Proxies
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--forwarded-allow-ips 10.0.0.1", "has an effect only with --proxy-headers"),
+        (
+            "--proxy-headers --forwarded-header",
+            "leave out the one whose headers",
+        ),
+        ("--proxy-headers --forwarded-allow-ips localhost", "write '127.0.0.1' and '::1'"),
+        ("--proxy-headers --forwarded-allow-ips 10.0.0.1/8", "write '10.0.0.0/8'"),
+        ("--proxy-headers --forwarded-allow-ips *,::1", "trusts everybody"),
+        ("--proxy-protocol b:1", "which are 127.0.0.1:8000: write one of them"),
+        ("--bind a:1 --proxy-protocol a:1 --proxy-protocol b:1", "'b:1' isn't one of the addr"),
+    ],
+)
+def test_a_mistake_about_proxies_ends_with_2_before_anything_is_imported(capsys, options, told):
+    assert main(["run", "nowhere:app", *options.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {'--proxy' if 'proxy-p' in options else '--'}")
+    assert told in line
+
+
 # Certificates
 
 
@@ -447,6 +472,44 @@ def test_a_certificate_that_can_not_be_used_ends_with_2_and_names_its_option(
     assert main(["run", "nowhere:app", *files, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"triows: {told.format(certificates)}")
+
+
+PASSWORD_FILES = [
+    ("none", "--keyfile-password-file: '{}/none' can't be read: No such file or directory"),
+    ("", "--keyfile-password-file: '{}/' can't be read: Is a directory"),
+    ("empty", "--keyfile-password-file: the first line of '{}/empty' is empty"),
+    ("binary", "--keyfile-password-file: '{}/binary' can't be read: it isn't text"),
+    ("wrong", "--keyfile: '{}/encrypted.pem' has no private key in PEM format, or its password"),
+]
+
+
+@pytest.mark.parametrize(("file", "told"), PASSWORD_FILES, ids=dict(PASSWORD_FILES))
+def test_a_password_that_can_not_be_used_ends_with_2_and_one_line(certificates, capsys, file, told):
+    (certificates / "empty").write_text("\nsecret\n")
+    (certificates / "binary").write_bytes(b"\xff\n")
+    (certificates / "wrong").write_text("guessed\n")
+    files = ["--certfile", f"{certificates}/cert.pem", "--keyfile", f"{certificates}/encrypted.pem"]
+    option = ["--keyfile-password-file", f"{certificates}/{file}"]
+    assert main(["run", "nowhere:app", *files, *option]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {told.format(certificates)}")
+    assert "guessed" not in line
+
+
+def test_a_password_without_a_key_is_refused(certificates, capsys):
+    (certificates / "password").write_text("secret\n")
+    option = ["--keyfile-password-file", f"{certificates}/password"]
+    assert main(["run", "nowhere:app", *option]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "triows: --keyfile-password-file has an effect only with a certificate and a key"
+
+
+def test_an_encrypted_key_is_read_with_the_password_in_a_file(certificates, capsys):
+    (certificates / "password").write_text("secret\n")
+    files = ["--certfile", f"{certificates}/cert.pem", "--keyfile", f"{certificates}/encrypted.pem"]
+    option = ["--keyfile-password-file", f"{certificates}/password"]
+    assert main(["run", "nowhere:app", *files, *option]) == 2
+    assert "there is no module 'nowhere'" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_the_import_by_the_signal_and_means_what_it_did_afterwards(folder):

@@ -253,7 +253,22 @@ async def test_the_log_says_why_a_websocket_was_refused(dispatcher, caplog, path
     assert caplog.messages == [line]
 
 
-async def test_the_log_has_no_line_for_a_plain_request_that_was_refused(dispatcher, caplog):
+@pytest.mark.parametrize(
+    ("method", "path", "line"),
+    [
+        ("GET", "/nothing", "? GET '/nothing' refused 404 (no route has this path)"),
+        (
+            "DELETE",
+            "/users",
+            "? DELETE '/users' refused 405 (the route takes GET, HEAD, OPTIONS, POST)",
+        ),
+        ("OPTIONS", "/users", "? OPTIONS '/users' answered 204"),
+        ("OPTIONS", "*", "? OPTIONS '*' answered 204"),
+    ],
+)
+async def test_the_log_has_a_line_for_a_plain_request_that_reaches_no_handler(
+    dispatcher, caplog, method, path, line
+):
     caplog.set_level(logging.INFO, "triows")
-    await asked(dispatcher, "/nothing")
-    assert caplog.messages == []
+    await asked(dispatcher, path, method)
+    assert caplog.messages == [line]

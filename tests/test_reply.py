@@ -204,8 +204,13 @@ async def test_nothing_runs_after_a_factory_that_has_refused(refusing, caplog, a
     ("url", "headers", "ending"),
     [
         ("/never", {}, "refused 403 (the handler ended without accept())"),
-        ("/never", {"origin": "http://elsewhere"}, "refused 403 (this origin may not connect)"),
-        ("/json?n=x", {}, "refused 422 (1 mistake in the request)"),
+        (
+            "/never",
+            {"origin": "http://elsewhere"},
+            "refused 403 (this origin may not connect: the page is at 'http://elsewhere', and the "
+            "Host header is 'testserver')",
+        ),
+        ("/json?n=x", {}, "refused 422 (1 mistake in the request: query 'n')"),
     ],
 )
 async def test_the_log_says_why_a_handshake_was_refused(

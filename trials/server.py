@@ -148,12 +148,16 @@ class WatchedServer(ServerProcess):
         app: The application, as ``module:app`` in the project's folder.
         options: Options of the command.
         tls: The client's context, if it serves TLS.
+        begin: What well-behaved peers send before everything else.
     """
 
-    def __init__(self, app: str, *options: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, app: str, *options: str, tls: ssl.SSLContext | None = None, begin: bytes = b""
+    ) -> None:
         self._looked_at = self._tracebacks = 0
         super().__init__(TRIOWS, app, *options, folder=ROOT)
         self.tls = tls
+        self._begin = begin
 
     def connect(self, path: str, *lines: bytes, **options: Any) -> Peer:
         """
@@ -169,6 +173,7 @@ class WatchedServer(ServerProcess):
         """
         sock = connect(self.address, **options)
         try:
+            sock.sendall(self._begin)
             if self.tls is not None:
                 sock = self.tls.wrap_socket(sock, server_hostname=self.address[0])
             peer = Peer(sock)

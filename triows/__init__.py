@@ -39,15 +39,18 @@ from ._description import (
 )
 from ._elsewhere import missing_from_module as _missing
 from ._injection.parameter import Parameter as Parameter
+from ._json_lines import JsonFormatter as JsonFormatter
 from ._param_error import ParamError as ParamError
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
 from ._request.response_headers import ResponseHeaders as ResponseHeaders
 from ._request.upload import Part as Part, Upload as Upload, UploadFile as UploadFile
+from ._request_ids import RequestIds as RequestIds
 from ._requires import requires as requires
 from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
 from ._server.drain import Drain as Drain
+from ._server.proxy import Proxy as Proxy
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression, Limits as Limits, Timeouts as Timeouts
 from .exceptions import (
@@ -133,7 +136,11 @@ __all__ = [
     "Compression",
     "Drain",
     "Limits",
+    "Proxy",
     "Timeouts",
+    # The log
+    "JsonFormatter",
+    "RequestIds",
     # Exceptions
     "TriowsError",
     "RouteSetupError",

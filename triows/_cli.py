@@ -18,17 +18,22 @@ from ._command.file import UnusableFile
 from ._command.listing import table
 from ._command.options import APPLICATION, add_options
 from ._command.others import command_meant, option_meant
+from ._command.proxies import proxy_of
+from ._json_lines import JsonFormatter
 from ._log import logger
 from ._managers import contextmanager
 from ._printable import printable
+from ._request_ids import RequestIds
+from ._server.descriptors import open_missing_streams, passed_addresses
 from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
 from ._server.mistakes import check_config
+from ._server.notify import Manager
 from ._server.run import ApplicationError, run
-from ._server.tls import CertificateError, tls_context
+from ._server.tls import CertificateError, credentials
 from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 
     from ._app import Triows
     from ._server.config import Config
+    from ._server.proxy import Proxy
 
 __all__ = ["main"]
 
@@ -56,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    open_missing_streams()
     arguments = sys.argv[1:] if argv is None else argv
     options = _parsed(arguments)
     options.arguments = arguments
@@ -176,17 +183,40 @@ def _check(values: Chosen, config: Config) -> None:
         there, missing = ("certfile", "keyfile")[:: -1 if config.certfile is None else 1]
         names = f"{values.name_of(there)} and {values.name_of(missing)}"
         raise UnusableCommand(f"{names} go together; one file may be both")
+    if values["keyfile_password_file"] is not None:
+        name = values.name_of("keyfile_password_file")
+        config.keyfile_password = _first_line(name, values["keyfile_password_file"])
+        if not config.ssl_enabled:
+            raise UnusableCommand(f"{name} has an effect only with a certificate and a key")
     try:
         check_config(config)
     except ValueError as exc:
         # Options alone can't lead to this.
         raise UnusableCommand(f"{values.file}: {str(exc).replace('config.', '')}") from None
-    tls_context(config, asks=False)
+    credentials(config)
     if values["accesslog"] not in (None, "-"):
         _check_writable(values.name_of("accesslog"), values["accesslog"])
     if values["env_file"] is not None:
         with _naming(values.name_of("env_file"), UnusableFile):
             read_environment(values["env_file"])
+
+
+def _first_line(name: str, file: str) -> str:
+    """
+    Read the password of a key.
+
+    Raises:
+        UnusableCommand: The file can't be read, or its first line is empty.
+    """
+    try:
+        with open(file, encoding="utf-8") as lines:
+            password = lines.readline().rstrip("\r\n")
+    except (OSError, UnicodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it isn't text"
+        raise UnusableCommand(f"{name}: {file!r} can't be read: {reason}") from None
+    if not password:
+        raise UnusableCommand(f"{name}: the first line of {file!r} is empty")
+    return password
 
 
 def _check_processes(values: Chosen) -> None:
@@ -228,18 +258,27 @@ def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    values = choose(options)
+    # Before anything else is started, which would take them for its own.
+    manager, passed = Manager.taken_from(os.environ), passed_addresses(os.environ)
+    values = choose(options, passed)
     config = configuration(**values.settings)
     try:
         _check(values, config)
+        proxy = proxy_of(values)
         _set_up_log(values)
         with _naming(values.name_of("bind"), AddressError):
-            return _serve(values, config, options)
+            return _serve(values, config, proxy, options, manager)
     except CertificateError as exc:
         raise UnusableCommand(f"{values.name_of(exc.setting)}: {exc}") from None
 
 
-def _serve(values: Chosen, config: Config, options: argparse.Namespace) -> int:
+def _serve(
+    values: Chosen,
+    config: Config,
+    proxy: Proxy | None,
+    options: argparse.Namespace,
+    manager: Manager,
+) -> int:
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
@@ -254,31 +293,42 @@ def _serve(values: Chosen, config: Config, options: argparse.Namespace) -> int:
         drain=Drain(
             delay=values["drain_delay"], idle=values["drain_idle"], listen=values["drain_listen"]
         ),
+        request_ids=_request_ids(values),
+        proxy=proxy,
         tree_signal=tree_signal,
     )
     if options.inherit is not None:
         given = inherited(options.inherit)
         return serve(_loaded(options.app, values), inherited=given)
+    settings: Any = {"manager": manager, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, config, tree_signal=tree_signal)
+        return run_again(command, options.app, config, folder=values["app_dir"], **settings)
     if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 
-        workers = values["workers"]
-        return supervise(command, options.app, config, workers=workers, tree_signal=tree_signal)
-    return serve(_loaded(options.app, values))
+        return supervise(command, options.app, config, workers=values["workers"], **settings)
+    return serve(_loaded(options.app, values), manager=manager)
+
+
+def _request_ids(values: Chosen) -> RequestIds | None:
+    """Make what gives ids to exchanges, if an option asks for it."""
+    header = values["request_id_header"]
+    return RequestIds(header) if header is not None or values["request_ids"] else None
 
 
 def _set_up_log(values: Chosen) -> None:
-    process = " [%(process)d]" if values["workers"] > 1 else ""
-    logging.basicConfig(
-        level=values["loglevel"].upper(),
-        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler()
+    if values["log_format"] == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        process = " [%(process)d]" if values["workers"] > 1 else ""
+        text = f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s"
+        handler.setFormatter(logging.Formatter(text))
+    logging.basicConfig(level=values["loglevel"].upper(), handlers=[handler])
 
 
 def _routes(options: argparse.Namespace) -> int:

@@ -282,7 +282,8 @@ class Compiler:
             is_generator=is_streamed,
             where=at,
         )
-        if not (is_streamed or is_handler(handler)):
+        is_plain = not (is_streamed or is_handler(handler))
+        if is_plain:
             self._check_sync(description, plan)
             handler = in_thread(handler, self.limiter)
         if is_streamed and options.plugins:
@@ -296,6 +297,7 @@ class Compiler:
             handler=self._plugged(handler, description, plan, options),
             plan=plan,
             results=results,
+            in_thread=is_plain,
             settings=_settings_of(results, options),
             has_etags=bool(options.etag),
             exchanges=self.exchanges,

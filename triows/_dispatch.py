@@ -15,9 +15,9 @@ from ._reply import (
     allowed_methods,
     method_not_allowed,
     problem,
-    respond,
     upgrade_required,
 )
+from ._request.log_lines import answer
 from ._routing.leaf import Match, Mismatch
 from ._routing.path import BadPath
 from ._transports.connection import open_transport
@@ -51,7 +51,7 @@ class Dispatcher:
             match, segments = self.router.find(scope)
         except BadPath as exc:
             if scope["path"] == "*" and scope.get("method") == "OPTIONS":
-                return respond(send, _ALIVE)
+                return answer(scope, send, _ALIVE)
             return self._answer(scope, receive, send, problem(400, exc.detail))
         if match is None:
             return self._answer(scope, receive, send, _NOT_FOUND)
@@ -85,7 +85,7 @@ class Dispatcher:
         if scope["type"] == "http":
             if is_caught:
                 reply, error = self._caught(scope, reply)
-            await respond(send, reply)
+            await answer(scope, send, reply)
         else:
             transport = open_transport(scope, receive, send, self.settings)
             if is_caught:

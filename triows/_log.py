@@ -11,7 +11,7 @@ from ._traceback import whole_traceback
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["logger", "peer_of"]
+__all__ = ["enable", "logger", "peer_of"]
 
 logger = logging.getLogger("triows")
 
@@ -35,8 +35,24 @@ class _WholeLines(logging.Filter):
 logger.addFilter(_WholeLines())
 
 
+def enable() -> None:
+    """
+    Switch our loggers on, if a configuration of logging has switched them off.
+
+    ``logging.config`` disables all loggers that exist and that it doesn't name, unless it is told
+    ``disable_existing_loggers=False``. Ours exist since triows was imported. Nobody who writes a
+    configuration means to lose the errors of the server. To silence it, set the level.
+    """
+    for name in ("triows", "triows.frames"):
+        logging.getLogger(name).disabled = False
+
+
 def peer_of(scope: Mapping[str, Any]) -> str:
-    """Return the peer's address for the log; ``?`` if it is not known."""
+    """Return the peer's address for the log, or ``unix``; ``?`` if it is not known."""
     client = scope.get("client")
-    # Middleware may have taken the address from a header, so escape it.
-    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
+    if client:
+        # Middleware may have taken the address from a header, so escape it.
+        return f"{printable(str(client[0]))}:{client[1]}"
+    server = scope.get("server")
+    # The peers of a Unix socket have no address, and its own is a path without a port.
+    return "unix" if server and server[1] is None else "?"

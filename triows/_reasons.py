@@ -30,6 +30,11 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
 
     @property
+    def is_failure(self) -> bool:
+        """Whether something of the exchange, or of the application, has failed."""
+        return self in (Reason.TASK_FAILED, Reason.RESOURCE_FAILED, Reason.APPLICATION_FAILED)
+
+    @property
     def from_outside(self) -> bool:
         """Whether the server may end at the same time, so that it reads and writes no more."""
         return self in (Reason.CANCELLED, Reason.APPLICATION_FAILED)

@@ -150,7 +150,8 @@ def allowed_methods(allowed: Iterable[str]) -> Reply:
 
 def method_not_allowed(allowed: Iterable[str]) -> Reply:
     """Make a 405 (:rfc:`9110#section-15.5.6`), which has to say which methods are allowed."""
-    return problem(405, headers={"Allow": ", ".join(allowed)})
+    methods = ", ".join(allowed)
+    return evolve(problem(405, headers={"Allow": methods}), why=f"the route takes {methods}")
 
 
 def not_acceptable(offered: Sequence[str]) -> Reply:

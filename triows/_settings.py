@@ -135,9 +135,10 @@ class Timeouts:
     #: How long a handler may go on with what it is doing when the peer is gone.
     disconnect_grace: float = _seconds(1, zero=True)
 
-    #: Limits the exits of all resources of a connection together, and those of the application. A
-    #: warning names a handler that still runs this long after it was cancelled, and a resource that
-    #: has not exited after twice this time.
+    #: Limits the exits of all resources of a connection together, and those of the application. The
+    #: tasks in a connection's nursery, and the thread of a ``def`` handler that was cancelled, have
+    #: half of it to end before the exits begin. A warning names a handler that still runs this long
+    #: after it was cancelled, and a resource that has not exited after twice this time.
     teardown: float = _seconds(5)
 
     #: How long handlers may go on when the server shuts down: after the close frame, or with a

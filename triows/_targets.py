@@ -8,8 +8,9 @@ from attrs import frozen
 
 from ._asgi import described, wrapped
 from ._exchange.asked import PathParams
-from ._reply import Reply, respond
+from ._reply import Reply
 from ._request.guard import guarded
+from ._request.log_lines import answer
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current
 from ._where import where
@@ -102,7 +103,7 @@ class Entry:
     def _serve_within(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve what comes through the middlewares, which may be a preflight that none answers."""
         if scope.get("method") == "OPTIONS" != self.description.method:
-            return respond(send, _ALLOWED)
+            return answer(scope, send, _ALLOWED, self.description.template.path)
         return self.endpoint.serve(scope, receive, send)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._errors import exc_info
+from ._exchange.log_lines import who
 from ._log import logger, peer_of
 from ._where import where
 
@@ -33,6 +34,7 @@ class Watch:
             peer_of(scope),
             _handler_of(scope),
             exc_info=exc_info(exc),
+            extra=who(scope),
         )
 
     def over(self, scope: Scope) -> None:

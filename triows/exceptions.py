@@ -357,11 +357,17 @@ class HandlerCancelled(TriowsError):
     Unlike :exc:`trio.Cancelled`, it is an :exc:`Exception`. So a transaction's ``except
     Exception`` rolls back, and the cleanup can ``await`` as usual.
 
+    It may leave the resource. That is a normal end, and is not reported as an error. If you raise
+    one yourself, or hand on the one of another handler, it is an error like any other.
+
     Args:
         reason: Why the handler was cancelled: ``"peer gone"``, ``"shutdown"``, ``"timeout"``,
             ``"cancelled"``, ``"task failed"``, ``"resource failed"`` or ``"application failed"``.
         what: What was cancelled, for the message.
     """
+
+    #: Whose handler was cancelled. ``None`` if triows has not raised it in a resource.
+    source: object = None
 
     def __init__(self, reason: str, what: str = "the handler") -> None:
         self.reason = str(reason)

@@ -13,13 +13,13 @@ def chosen(tmp_path, monkeypatch):
     """Choose by arguments, and by the text of a file if there is one."""
     monkeypatch.chdir(tmp_path)
 
-    def choose_by(*arguments, file=None):
+    def choose_by(*arguments, file=None, passed=()):
         parser = argparse.ArgumentParser()
         add_options(parser)
         if file is not None:
             (tmp_path / "a.toml").write_text(file)
             arguments = ("--config", "a.toml", *arguments)
-        return choose(parser.parse_args(arguments))
+        return choose(parser.parse_args(arguments), passed)
 
     return choose_by
 
@@ -38,6 +38,13 @@ def test_the_file_takes_precedence_over_the_default_and_the_command_line_over_th
     values = chosen("--workers", "3", "--no-reload", "--bind", "c:3", file=file)
     assert (values["workers"], values["reload"], values["bind"]) == (3, False, ["c:3"])
     assert values.settings == {"bind": ["c:3"], "backlog": 7}
+
+
+def test_sockets_that_a_manager_passes_are_the_default_where_to_listen(chosen):
+    passed = ["fd://3", "fd://4"]
+    assert chosen(passed=passed)["bind"] == ("fd://3", "fd://4")
+    assert chosen("--bind", "a:1", passed=passed)["bind"] == ["a:1"]
+    assert chosen(file="bind = ['a:1']", passed=passed)["bind"] == ["a:1"]
 
 
 def test_the_environment_has_no_say(chosen, monkeypatch):

@@ -11,7 +11,9 @@ from triows._command.kinds import (
     Address,
     Choice,
     Flag,
+    HeaderName,
     Many,
+    Mask,
     Number,
     Output,
     Path,
@@ -37,6 +39,10 @@ PORT = Number(0, 65535)
         (PORT, "0", 0),
         (SECONDS, "2.5", 2.5),
         (Many(PORT), "80", 80),
+        (HeaderName(), "X-Request-ID", "X-Request-ID"),
+        (Mask(), "0", 0),
+        (Mask(), "117", 0o117),
+        (Mask(), "0077", 0o077),
         (Workers(), "1", 1),
         (Workers(), "0002", 2),
         (Workers(), str(MAX_WORKERS), MAX_WORKERS),
@@ -64,6 +70,11 @@ def test_text_of_the_command_line_is_read(kind, text, value):
             (Workers(), text, "give a whole number, 1 or more, not")
             for text in ("0", "", "-1", "x")
         ),
+        (HeaderName(), "x:", "give the name of a header, not 'x:'"),
+        *(
+            (Mask(), text, f"give an octal number such as 117, not {text!r}")
+            for text in ("", "8", "u=rw", "-1", "00117", "0o117")
+        ),
         (Workers(), str(MAX_WORKERS + 1), f"{MAX_WORKERS} is the most"),
         (Workers(), "9" * 5000, f"{MAX_WORKERS} is the most"),
         (Flag(), "yes", "give no value"),
@@ -86,6 +97,9 @@ def test_other_text_is_told_what_to_write(kind, text, told):
         (Address(), "localhost:80", "localhost:80"),
         (Address(), "unix:a.sock", "unix:/etc/app/a.sock"),
         (Address(), "unix:/run/a.sock", "unix:/run/a.sock"),
+        (Address(), "unix:@name", "unix:@name"),
+        (HeaderName(), "X-Request-ID", "X-Request-ID"),
+        (Mask(), 0o117, 0o117),
         (RootPath(), "", ""),
         (ANSWER, "No", "no"),
         (PORT, 80, 80),
@@ -121,6 +135,10 @@ def test_a_value_of_a_file_is_read_with_paths_from_its_folder(kind, found, value
         (Flag(), "yes", "give true or false, not text"),
         (Table(), "a", "give a table, not text"),
         (Many(PORT), [80, "81"], "give a whole number, 0 to 65535, not text"),
+        (HeaderName(), 7, "give text in quotes, not a number"),
+        (Mask(), "117", "give an octal number such as 0o117, not text"),
+        (Mask(), True, "give an octal number such as 0o117, not true or false"),
+        (Mask(), 0o1000, "give an octal number such as 0o117, not 512"),
         (Workers(), 0, "give a whole number, 1 or more, not 0"),
         (Workers(), MAX_WORKERS + 1, f"{MAX_WORKERS} is the most"),
     ],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 from hypercorn.config import Config
 
 from triows._command.options import APPLICATION, GROUPS, OPTIONS, add_options
+
+ROOT = Path(__file__).parents[2]
 
 
 def parsed(*arguments):
@@ -70,3 +73,11 @@ def test_a_default_in_the_help_is_hypercorns():
     }
     assert {"backlog", "keep_alive_timeout", "h11_max_incomplete_size"} == set(told)
     assert all(float(text) == getattr(Config, name) for name, text in told.items())
+
+
+def test_the_documentation_has_each_option():
+    text = (ROOT / "docs/reference/command-line.md").read_text()
+    table = text.partition("## `triows routes")[0]
+    assert [option.name for option in OPTIONS if f"`{option.name}" not in table] == []
+    own = [one.key for one in OPTIONS if one.is_in_file and one.setting is None]
+    assert [key for key in own if f"`{key}`" not in table] == []

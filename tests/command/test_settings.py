@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import ssl
+from pathlib import Path
 
 import pytest
 from hypercorn.config import Config
 
 from triows._command.options import OPTIONS
 from triows._command.settings import INEFFECTIVE, SETTINGS
+
+ROOT = Path(__file__).parents[2]
 
 FLAGS, MODE = SETTINGS["verify_flags"], SETTINGS["verify_mode"]
 
@@ -42,3 +45,8 @@ def test_a_file_for_logging_keeps_what_says_its_format():
     kind = SETTINGS["logconfig"]
     assert kind.from_toml("json:log.json", "/etc") == "json:/etc/log.json"
     assert kind.from_toml("log.ini", "/etc") == "/etc/log.ini"
+
+
+def test_the_documentation_has_each_setting():
+    text = (ROOT / "docs/reference/hypercorn-config.md").read_text()
+    assert [name for name in SETTINGS if f"`{name}`" not in text] == []

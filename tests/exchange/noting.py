@@ -31,6 +31,8 @@ class NotingLine:
     needs_nursery = True
     is_complete = False
     tells_last = False
+    #: The source of its exceptions.
+    own = "this call"
 
     def __init__(self) -> None:
         #: What was called, in order.

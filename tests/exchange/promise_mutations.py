@@ -192,17 +192,26 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Lifetime, "_note_task_failed", lambda self, error: None)
 
 
+@_mutation(
+    "a resource isn't told that a task has failed when the handler had returned",
+    events=(),
+    handler=Handler(),
+    resources=(promise_cases.Resource(),),
+    task=promise_cases.Task(cleanup_fails=True),
+)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Lifetime, "_as_seen", lambda self, outcome: outcome)
+
+
 @_mutation("a resource isn't told that the handler was cancelled")
 def _(patch: pytest.MonkeyPatch) -> None:
-    let_raise = Resource._let_raise
+    let_raise = Resource.let_raise
     patch.setattr(
-        Resource, "_let_raise", lambda self, error, cancelled: let_raise(self, error, None)
+        Resource, "let_raise", lambda self, error, _, *how: let_raise(self, error, None, *how)
     )
 
 
 @_mutation("a resource isn't told that the handler has failed")
 def _(patch: pytest.MonkeyPatch) -> None:
-    let_raise = Resource._let_raise
-    patch.setattr(
-        Resource, "_let_raise", lambda self, error, cancelled: let_raise(self, None, cancelled)
-    )
+    let_raise = Resource.let_raise
+    patch.setattr(Resource, "let_raise", lambda self, _, *how: let_raise(self, None, *how))

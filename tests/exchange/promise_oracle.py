@@ -25,7 +25,7 @@ from triows import (
 )
 from triows.exceptions import Disconnected
 
-__all__ = ["CODES", "NEAR", "Judge", "check", "same"]
+__all__ = ["CODES", "NEAR", "Judge", "check", "is_disconnect", "same"]
 
 NEAR = 1e-6
 
@@ -196,7 +196,8 @@ class Judge(ABC, Generic[S]):
         assert story.done is not None
         assert story.exchanges_left == 0
         assert story.tasks_left == []
-        if self.outcomes == {"cancelled"} and self.reasons == {"cancelled"}:
+        is_struck = self.first_strike <= story.done.time + NEAR  # it may have been refused before
+        if is_struck and self.outcomes == {"cancelled"} and self.reasons == {"cancelled"}:
             assert story.cancelled_outside or story.raised is not None, "a cancellation is lost"
 
     def check_resources_exit_once_in_reverse(self) -> None:
@@ -239,19 +240,53 @@ class Judge(ABC, Generic[S]):
             told = at is None or one.began is None or same(at, one.began.time)
             # If its entry was cancelled when it began, Trio can't tell who cancelled its scopes.
             assert told or self.never_used(one), f"not told that it has given way: {one}"
-            assert any(self._sees(one, outcome) for outcome in self.outcomes), (
-                f"the handler {self.outcomes} by {self.reasons}, and this saw {one.saw!r}: {one}"
+            reasons, sure = self.failed_meanwhile
+            outcomes = self.outcomes - {"returned"} if sure else self.outcomes
+            is_told = "returned" in self.outcomes and self._sees_one_of(one, reasons)
+            assert is_told or any(self._sees(one, outcome) for outcome in outcomes), (
+                f"the handler {outcomes} by {self.reasons}, then {reasons}, and this saw "
+                f"{one.saw!r}: {one}"
             )
+
+    @property
+    def failed_meanwhile(self) -> tuple[set[str], bool]:
+        """What failed before the first exit, and whether that is certain."""
+        story = self.story
+        exits = [one.began for one in self.entered if one.began is not None]
+        if not exits:
+            return set(), False
+        first = min(exits)
+        found: list[tuple[str, bool]] = [
+            ("task failed", True) for moment in story.task_failed if moment < first
+        ]
+        ended = math.inf if story.task_ended is None else story.task_ended.time
+        if (
+            story.task_cancelled is not None
+            and ended >= first.time - NEAR
+            and self.may_blame_a_task
+        ):
+            found.append(("task failed", ended > first.time + NEAR))
+        for one in self.entered:
+            at = self.expires(one)
+            if at is not None and at <= first.time + NEAR:
+                found.append(("resource failed", at < first.time - NEAR))
+        return {why for why, _ in found}, any(sure for _, sure in found)
+
+    def _sees_one_of(self, one: Instance, reasons: set[str]) -> bool:
+        """Whether a resource has seen that the exchange has failed for one of these reasons."""
+        if one.kind.bare:
+            return bool(reasons) and one.saw is None and bool(one.begun)
+        return isinstance(one.saw, HandlerCancelled) and one.saw.reason in reasons
 
     def _sees(self, one: Instance, outcome: str) -> bool:
         """Whether a resource has seen at its yield what it had to see."""
         if outcome == "returned" or (outcome == "cancelled" and one.kind.bare):
             return one.saw is None and bool(one.begun)
         if outcome == "cancelled":
-            return isinstance(one.saw, HandlerCancelled) and one.saw.reason in self.reasons
+            return self._sees_one_of(one, self.reasons)
         if not one.kind.bare:
             return set(leaves(one.saw)) == set(self.body_errors)
-        return bool(one.begun) == all(map(_is_disconnect, self.body_errors))
+        return bool(one.begun) == is_disconnect(*self.body_errors)
 
     @property
     def told_by(self) -> float:
@@ -356,7 +391,7 @@ class Judge(ABC, Generic[S]):
             return  # it may be the only report of the error that the peer was told of
         found = list(leaves(self.story.raised))
         for one in self.entered:
-            for error in filter(_is_disconnect, one.errors):
+            for error in filter(is_disconnect, one.errors):
                 assert not any(_holds(found, leaf) for leaf in leaves(error)), "reported"
 
     def _reported(self) -> tuple[list[BaseException], list[BaseException]]:
@@ -372,7 +407,7 @@ class Judge(ABC, Generic[S]):
         for one in self.story.instances:
             for error in one.errors if one.entered else ():
                 found = list(leaves(error))
-                (optional if _is_disconnect(error) else required).extend(found)
+                (optional if is_disconnect(error) else required).extend(found)
         if len(self.outcomes) == 1 and answers[0] is answers[1] is not None:
             found = list(leaves(self.story.raised))
             assert answers[0] not in found, "reported what only says how to end"
@@ -398,7 +433,8 @@ class Judge(ABC, Generic[S]):
     @property
     def may_blame_a_task(self) -> bool:
         """Whether a task of the exchange may have taken more than its share of the time."""
-        return False
+        task = self.case.task
+        return task is not None and task.cleanup >= self.case.teardown / 2 - NEAR
 
     @property
     def answered(self) -> Iterable[float]:
@@ -418,7 +454,7 @@ class Judge(ABC, Generic[S]):
             for one in self.entered
             if one.kind in (Kind.EXPIRING, Kind.EXPIRING_WHOLE)
             and isinstance(one.saw, trio.Cancelled)
-            and all(map(_is_disconnect, one.errors))
+            and is_disconnect(*one.errors)
         ]
         timed_out = [self.timed_out(one) for one in self.entered]
         sure, unsure = timed_out.count(True), timed_out.count(None)
@@ -454,6 +490,8 @@ class Judge(ABC, Generic[S]):
                         [*(self.body_errors if outcome == "raised" else ()), *known]
                     )
                     yield from self._ties()
+                    if self.may_blame_a_task:
+                        yield CODES["task failed"]
 
     def _ties(self) -> Iterator[tuple[int, int]]:
         """The same for a resource that fails when the handler ends, or soon after."""
@@ -488,8 +526,9 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
             yield from _shown(one)
 
 
-def _is_disconnect(error: BaseException) -> bool:
-    return all(isinstance(leaf, Disconnected) for leaf in leaves(error))
+def is_disconnect(*errors: BaseException) -> bool:
+    """Say whether these only mean that somebody has left."""
+    return all(isinstance(leaf, Disconnected) for error in errors for leaf in leaves(error))
 
 
 def _holds(exceptions: Iterable[BaseException], wanted: BaseException) -> bool:

@@ -15,7 +15,7 @@ import trio
 from attrs import frozen
 
 from tests.exchange.promise_cases import Kind, What
-from tests.exchange.promise_oracle import CODES, NEAR, Judge, same
+from tests.exchange.promise_oracle import CODES, NEAR, Judge, is_disconnect, same
 from tests.exchange.promise_route import RouteStory
 from tests.exchange.promise_route_cases import Body, Call, Result
 from tests.exchange.promise_story import STUBBORN, Instance, Moment, leaves
@@ -85,11 +85,6 @@ class RouteJudge(Judge[RouteStory]):
         self.inner = [one for one in self.entered if not one.resource.outlasts]
         self.outer = [one for one in self.entered if one.resource.outlasts]
         self.outcomes |= self._further_outcomes()
-
-    @property
-    def may_blame_a_task(self) -> bool:
-        task = self.call.task
-        return task is not None and task.cleanup >= self.call.teardown / 2
 
     @property
     def _may_fail_late(self) -> bool:
@@ -210,6 +205,9 @@ class RouteJudge(Judge[RouteStory]):
                 if one.kind.bare:
                     return one.saw is None and bool(one.begun)
                 return isinstance(one.saw, Disconnected | HandlerCancelled)
+            case "raised" if one.kind.bare and is_disconnect(*self.body_errors):
+                # It only means that the client has left, if the client has left.
+                return self.is_disturbed or not one.begun
         return super()._sees(one, outcome)
 
     # The checks.

@@ -24,6 +24,7 @@ from starlette.templating import Jinja2Templates
 
 from triows import (
     ClientDisconnect,
+    HandlerCancelled,
     HTTPException,
     Param,
     Route,
@@ -155,7 +156,7 @@ async def test_a_resource_sees_the_exception_and_not_the_answer(seen):
 async def test_the_answer_is_in_the_log_like_any_other(caplog):
     caplog.set_level(logging.INFO, "triows")
     await answer_of(raises)
-    (record,) = [one for one in caplog.records if hasattr(one, "method")]
+    (record,) = [one for one in caplog.records if hasattr(one, "cause")]
     assert record.status == 409
 
 
@@ -322,6 +323,14 @@ async def test_somebody_elses_client_that_leaves_can_be_caught():
 
     assert (await answer_of(handler, (ClientDisconnect, catching)))[0] == 409
     assert SEEN == ["caught ClientDisconnect"]
+
+
+async def test_that_another_handler_was_cancelled_is_an_error_as_any_other():
+    async def handler() -> None:
+        raise HandlerCancelled("peer gone")
+
+    assert (await answer_of(handler, (Exception, catching)))[0] == 409
+    assert SEEN == ["caught HandlerCancelled"]
 
 
 # WebSockets

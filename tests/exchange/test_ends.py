@@ -4,14 +4,16 @@ import pytest
 import trio
 
 from triows import ClientDisconnect, HandlerCancelled, HTTPException, WebSocketDisconnect
-from triows._exchange.ends import is_end, source_of, why_cancelled
+from triows._exchange.ends import explain_cancellations, is_end, source_of, why_cancelled
 from triows._reasons import Reason
 
 OWN, OTHER = object(), object()
 
 
-def about(source: object) -> WebSocketDisconnect:
-    error = WebSocketDisconnect(1006)
+def about(
+    source: object, error: WebSocketDisconnect | HandlerCancelled | None = None
+) -> WebSocketDisconnect | HandlerCancelled:
+    error = error or WebSocketDisconnect(1006)
     error.source = source
     return error
 
@@ -23,8 +25,10 @@ def about(source: object) -> WebSocketDisconnect:
         (about(None), True),
         (WebSocketDisconnect(1000), True),  # an application has made it
         (ClientDisconnect(), True),
-        (HandlerCancelled("shutdown"), True),
+        (about(OWN, HandlerCancelled("shutdown")), True),
         (about(OTHER), False),
+        (about(OTHER, HandlerCancelled("shutdown")), False),
+        (HandlerCancelled("shutdown"), False),  # an application has made it
         (trio.BrokenResourceError(), False),
         (HTTPException(400), False),
         (KeyboardInterrupt(), False),
@@ -47,6 +51,17 @@ def test_a_disconnect_that_raises_when_it_is_asked_is_looked_at_all_the_same():
     object.__setattr__(error, "source", OTHER)
     assert source_of(error) is OTHER
     assert not is_end(error, OWN)
+
+
+def test_that_another_handler_was_cancelled_ends_no_exchange_that_has_no_source_either():
+    assert not is_end(HandlerCancelled("shutdown"), None)
+
+
+def test_that_another_handler_was_cancelled_is_told_in_a_note():
+    own, other = about(OWN, HandlerCancelled("shutdown")), HandlerCancelled("shutdown")
+    explain_cancellations(ExceptionGroup("", [own, other, ValueError()]), OWN)
+    assert not hasattr(own, "__notes__")
+    assert "another handler" in other.__notes__[0]
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -10,6 +10,7 @@ from tests.connecting import connect, opened
 from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import (
     AsyncResource,
+    HandlerCancelled,
     HTTPException,
     Ignore,
     Timeouts,
@@ -302,6 +303,31 @@ async def test_that_another_connection_had_ended_is_told_in_a_note(autojump_cloc
     assert "catch WebSocketDisconnect" in note
 
 
+async def test_a_bare_yield_resumes_only_if_its_own_peer_has_left(autojump_clock):
+    sockets: list[WebSocket] = []
+    ended: list[str] = []
+
+    async def barely(which: str):
+        yield
+        ended.append(which)
+
+    async def handler(ws: WebSocket, _: Annotated[None, use(barely)]) -> None:
+        await ws.accept()
+        sockets.append(ws)
+        await ws.receive()
+        await sockets[0].send("somebody is here")
+
+    app = serving(handler)
+    async with opened(app):
+        async with connect(app, "/?which=first"):
+            pass
+        with pytest.RaisesGroup(WebSocketDisconnect, allow_unwrapped=True):
+            async with connect(app, "/?which=second") as client:
+                await client.send("go")
+                assert (await end_of(client))[0] == 1011
+    assert ended == ["first"]
+
+
 async def test_an_exit_that_finds_the_connection_over_is_a_normal_end(caplog):
     route = WebSocketRoute("ws")
 
@@ -317,6 +343,24 @@ async def test_an_exit_that_finds_the_connection_over_is_a_normal_end(caplog):
         with pytest.raises(WebSocketDisconnect, match="1000"):
             await client.receive()
     assert [record.levelname for record in caplog.records if record.exc_info] == []
+
+
+async def test_an_exit_that_hands_on_that_another_handler_was_cancelled_has_failed():
+    route = WebSocketRoute("ws")
+
+    async def follower():
+        yield
+        raise HandlerCancelled("peer gone")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, _: Annotated[None, use(follower)]):
+        await ws.accept()
+
+    with pytest.RaisesGroup(HandlerCancelled, allow_unwrapped=True) as caught:
+        async with connect(Triows(route), "/ws") as client:
+            assert (await end_of(client))[0] == 1000  # which is sent before the exits
+    (error,) = leaves(caught.value)
+    assert "another handler" in error.__notes__[0]
 
 
 async def test_an_error_after_the_peer_left_is_still_an_error():

@@ -317,6 +317,128 @@ async def test_tasks_have_ended_before_the_peer_is_told(autojump_clock, line, li
     assert line.calls == ["start", "task", "conclude", "exit", "aclose"]
 
 
+async def fails_when_cancelled() -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        raise Boom
+
+
+async def fails_after_its_cleanup() -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1)
+        raise Boom
+
+
+async def does_not_end() -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(20)
+
+
+@pytest.mark.parametrize("tells_last", [False, True])
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        (fails_when_cancelled, Boom),
+        (fails_after_its_cleanup, Boom),
+        (does_not_end, TeardownTimeout),
+    ],
+)
+@pytest.mark.parametrize("peer_leaves", [False, True])
+async def test_nothing_is_committed_if_a_task_fails_after_the_body_has_returned(
+    autojump_clock, line, lifetime, tells_last, task, error, peer_leaves
+):
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await entered(stack, line.calls.append)
+        nursery.start_soon(task)
+        await wait_all_tasks_blocked()
+        if peer_leaves:
+            lifetime.note_gone()
+
+    line.tells_last = tells_last
+    (raised,) = await raised_by(lifetime, body, wants_nursery=True)
+    assert type(raised) is error
+    assert "exit after HandlerCancelled" in line.calls
+
+
+class Slow:
+    """What goes on for some seconds when the body is over."""
+
+    name = "the thread"
+
+    def __init__(self, seconds: float) -> None:
+        self.over_at = trio.current_time() + seconds
+
+    async def wait_over(self, until: float) -> bool:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_until(min(self.over_at, until))
+        return trio.current_time() >= self.over_at
+
+
+@pytest.mark.parametrize(("seconds", "exits_at"), [(1, 1), (100, 2)])
+async def test_resources_wait_for_what_goes_on_within_the_teardown(
+    autojump_clock, line, lifetime, seconds, exits_at
+):
+    async def resource() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append(trio.current_time())
+            await trio.sleep(100)
+
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await make_value(Factory.of(resource), {}, stack, patience=1)
+        lifetime.stragglers = [Slow(seconds)]
+        lifetime.cancel(Reason.SHUTDOWN)
+        await trio.sleep_forever()
+
+    seen: list[float] = []
+    line.tells_last = True
+    (error,) = await raised_by(lifetime, body, enters_resources=True)
+    assert type(error) is TeardownTimeout  # of the resource
+    assert (seen, trio.current_time()) == ([exits_at], 4)
+
+
+async def test_a_body_that_leaves_something_behind_and_returns_is_not_done(
+    autojump_clock, line, lifetime
+):
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await entered(stack, line.calls.append)
+        lifetime.stragglers = [Slow(100)]
+
+    (error,) = await raised_by(lifetime, body)
+    assert str(error).startswith("the thread did not end in time")
+    assert "exit after HandlerCancelled" in line.calls
+
+
+@pytest.mark.parametrize("after", [0.5, 1])
+async def test_nothing_is_committed_if_a_resource_fails_while_tasks_end(
+    autojump_clock, line, lifetime, after
+):
+    async def other() -> AsyncIterator[None]:
+        with trio.fail_after(after):
+            yield
+
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await entered(stack, line.calls.append)
+        await make_value(Factory.of(other), {}, stack, patience=1)
+        nursery.start_soon(cleans_up)
+        await wait_all_tasks_blocked()
+
+    async def cleans_up() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1.5)
+
+    await raised_by(lifetime, body, wants_nursery=True)
+    assert "exit after HandlerCancelled" in line.calls
+
+
 async def test_a_nursery_that_is_opened_when_the_peer_is_gone_cancels_its_tasks(
     autojump_clock, lifetime
 ):
@@ -597,7 +719,9 @@ async def test_tasks_that_are_left_when_the_peer_was_let_go_are_due_after_the_te
     seen: list[Any] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(look)
-        await lifetime.run(body, wants_nursery=True)
+        assert [type(one) for one in await raised_by(lifetime, body, wants_nursery=True)] == [
+            TeardownTimeout
+        ]
     # The nursery was left after half of the teardown.
     assert (seen, trio.current_time()) == ([("aclose", 2 + 4)], 20)
 

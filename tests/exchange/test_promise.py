@@ -55,7 +55,7 @@ ORDERS = st.random_module()  # Trio runs the tasks of a tick in random order
 @MANY
 @given(case=connections(), order=ORDERS)
 # These examples have failed before. A task of the connection's nursery fails when the handler has
-# returned. No resource may be told that the handler was cancelled.
+# returned. Resources are told before the first of them exits.
 @example(Case((Resource(),), task=Task(cleanup_fails=True)), None)
 # The task fails when nobody waits for it any more. The error must be raised anyway.
 @example(Case((Resource(),), task=Task(cleanup=3, cleanup_fails=True)), None)

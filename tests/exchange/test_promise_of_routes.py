@@ -66,7 +66,9 @@ def judge(call: Call) -> None:
 @pytest.mark.timeout(600 * SCALE)
 @MANY
 @given(call=calls(), order=st.random_module())
-# These examples have failed before. The client leaves, and what a StreamingResponse iterates over
+# These examples have failed before. A request is refused before it would be cancelled.
+@example(Call(events=(Event(What.CANCEL, 0.5),), body=Body.WRONG), None)
+# The client leaves, and what a StreamingResponse iterates over
 # must not outlive the resources. To those with a bare yield, that is a normal end.
 @example(
     Call(

@@ -199,23 +199,26 @@ LEFT = [
 @pytest.mark.parametrize("error", LEFT, ids=["alone", "grouped"])
 async def test_a_bare_resource_resumes_when_the_peer_has_left(write, error: Exception):
     watcher = Watcher()
-    assert await exits(write(watcher), error=error) == []
+    assert await exits(write(watcher), error=error, is_end=True) == []
     assert watcher.resumed
+
+
+@bare
+@pytest.mark.parametrize("error", LEFT, ids=["alone", "grouped"])
+async def test_that_the_peer_of_another_exchange_has_left_is_raised_at_a_bare_yield(
+    write, error: Exception
+):
+    watcher = Watcher()
+    assert await exits(write(watcher), error=error) == []
+    assert not watcher.resumed
 
 
 @guarded
 @pytest.mark.parametrize("error", LEFT, ids=["alone", "grouped"])
 async def test_a_guarded_resource_sees_that_the_peer_has_left(write, error: Exception):
     watcher = Watcher()
-    assert await exits(write(watcher), error=error) == []
+    assert await exits(write(watcher), error=error, is_end=True) == []
     assert watcher.saw is error
-
-
-async def test_an_error_beside_a_disconnect_is_raised_at_a_bare_yield():
-    watcher = Watcher()
-    error = ExceptionGroup("", [WebSocketDisconnect(), ValueError()])
-    assert await exits(watcher.bare, error=error) == []
-    assert not watcher.resumed
 
 
 async def test_every_resource_is_told_by_an_exception_of_its_own():
@@ -241,7 +244,9 @@ async def test_a_transaction_rolls_back_on_exception_when_the_handler_is_cancell
     assert done == ["rolled back"]
 
 
-@pytest.mark.parametrize("how", [{"cancelled": "peer gone"}, {"error": WebSocketDisconnect(1006)}])
+@pytest.mark.parametrize(
+    "how", [{"cancelled": "peer gone"}, {"error": WebSocketDisconnect(1006), "is_end": True}]
+)
 @pytest.mark.parametrize("audited", [True, False])
 async def test_of_a_bare_and_a_guarded_yield_in_one_factory_the_one_it_stands_at_counts(
     audited: bool, how: dict[str, Any]

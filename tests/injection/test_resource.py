@@ -26,15 +26,22 @@ def resource() -> Exited:
 
 def test_the_error_that_was_raised_at_the_yield_is_not_reported_again(resource: Exited):
     error = ValueError()
-    resource._let_raise(error, None)
+    resource.let_raise(error, None)
     resource.end(error=error)
     assert resource.error is None
 
 
 def test_a_cancelled_handler_is_told_by_an_error_with_the_reason(resource: Exited):
-    resource._let_raise(ValueError(), "because")
+    resource.let_raise(ValueError(), "because")
     assert type(resource._thrown) is HandlerCancelled
     assert "because" in str(resource._thrown)
+
+
+def test_that_error_knows_whose_handler_was_cancelled(resource: Exited):
+    own = object()
+    resource.let_raise(None, "because", own)
+    assert isinstance(resource._thrown, HandlerCancelled)
+    assert resource._thrown.source is own
 
 
 def test_an_exit_that_was_cut_is_reported_with_its_factory(resource: Exited):
@@ -56,7 +63,7 @@ def test_a_resource_that_ended_while_it_was_used_is_reported(resource: Exited):
 
 
 def test_a_resource_that_is_over_holds_nothing_of_its_end(resource: Exited):
-    resource._let_raise(ValueError(), None)
+    resource.let_raise(ValueError(), None)
     resource.manager = object()
     resource.end()
     assert resource.done

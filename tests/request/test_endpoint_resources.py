@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import trio
+from httpx2 import RemoteProtocolError
 from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 
-from triows import AsyncResource, Ignore, Request, Route, Timeouts, Triows, use
+from triows import (
+    AsyncResource,
+    ClientDisconnect,
+    HandlerCancelled,
+    Ignore,
+    Request,
+    Route,
+    Timeouts,
+    Triows,
+    WebSocketDisconnect,
+    use,
+)
 from triows.inspect import tree
 from triows.testing import open_app
 
@@ -190,3 +203,144 @@ async def test_it_exits_once_if_somebody_looks_at_the_request(autojump_clock):
             await trio.sleep(5)
             assert "returns" in str(tree(app))
         assert noted == ["enter", "exit"]
+
+
+# A cancellation that isn't its own
+
+
+def _leader_failed() -> None:
+    """Fail as a group commit does that hands on what the resource of another handler has seen."""
+    raise HandlerCancelled("peer gone")
+
+
+async def leading() -> AsyncIterator[None]:
+    yield
+    _leader_failed()
+
+
+async def leading_late() -> AsyncIterator[None]:
+    yield
+    await trio.sleep(1)
+    _leader_failed()
+
+
+def leading_plainly() -> Iterator[None]:
+    yield
+    _leader_failed()
+
+
+class Leading:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        _leader_failed()
+
+
+class LeadingLate:
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None:
+        _leader_failed()
+
+
+LEADING: list[Callable[..., Any]] = [
+    *(leading, leading_late, leading_plainly, Leading, LeadingLate),
+    *(asynccontextmanager(leading), contextmanager(leading_plainly)),
+]
+
+
+def following(factory: Callable[..., Any]) -> Triows:
+    """Make an application whose resource fails after a whole result and after a stream."""
+
+    async def whole(commit: Any) -> str:
+        return "ordered"
+
+    async def parts(commit: Any) -> AsyncIterator[str]:
+        yield "ordered"
+
+    orders = Route("orders")
+    for handler, register in ((whole, orders.post), (parts, orders.get)):
+        handler.__annotations__["commit"] = Annotated[object, use(factory)]
+        register(handler)
+    return Triows(orders)
+
+
+@pytest.mark.parametrize("factory", LEADING)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_an_exit_that_hands_on_another_cancellation_fails(
+    autojump_clock, caplog, factory, method
+):
+    async with open_app(following(factory), raise_app_exceptions=False) as client:
+        for _ in range(2):  # the first one has a task of its own
+            caplog.clear()
+            if method == "POST":
+                assert (await client.http.post("/orders")).status_code == 500
+            else:
+                with pytest.raises(RemoteProtocolError):
+                    await client.http.get("/orders")
+            (error,) = [one for one in caplog.records if one.levelname == "ERROR"]
+            assert "HandlerCancelled" in caplog.text
+            assert error.exc_info is not None
+
+
+async def test_a_handler_that_raises_a_cancellation_of_its_own_fails(caplog):
+    async def raises() -> None:
+        _leader_failed()
+
+    strange = Route("strange")
+    strange.get(raises)
+    caplog.set_level("INFO")
+    async with open_app(Triows(strange), raise_app_exceptions=False) as client:
+        assert (await client.http.get("/strange")).status_code == 500
+    assert "unhandled error" in caplog.text
+    assert "returned without a response" not in caplog.text
+
+
+# Somebody else's peer that has left
+
+
+async def barely() -> Ignore[AsyncResource[list[str]]]:
+    yield noted
+    noted.append("commit")
+
+
+async def publishes(notes: Annotated[list[str], use(barely)]) -> int:
+    """Fail as a handler does that sends to sockets of which one has left."""
+    raise WebSocketDisconnect(1001)
+
+
+async def reads_elsewhere(notes: Annotated[list[str], use(barely)]) -> int:
+    raise ClientDisconnect
+
+
+async def asks_around(notes: Annotated[list[str], use(barely)]) -> int:
+    raise ExceptionGroup("", [WebSocketDisconnect(1001), ClientDisconnect()])
+
+
+@pytest.mark.parametrize("handler", [publishes, reads_elsewhere, asks_around])
+async def test_a_bare_yield_commits_nothing_if_the_peer_of_somebody_else_has_left(handler):
+    news = Route("news")
+    news.post(handler)
+    async with open_app(Triows(news), raise_app_exceptions=False) as client:
+        for _ in range(2):  # the first one has a task of its own
+            noted.clear()
+            assert (await client.http.post("/news")).status_code == 500
+            assert noted == []
+
+
+async def test_a_bare_yield_resumes_if_its_own_client_has_left(autojump_clock):
+    async def reads(notes: Annotated[list[str], use(barely)], request: Request) -> None:
+        await request.body()
+
+    news = Route("news")
+    news.post(reads)
+    async with open_app(Triows(news)) as client:
+        noted.clear()
+        async with client.stream(
+            "POST", "/news", sending=True, headers={"content-length": "1000"}
+        ) as request:
+            await request.send(b"part")
+            await trio.testing.wait_all_tasks_blocked()
+            request.close()
+        await trio.sleep(20)
+    assert noted == ["commit"]

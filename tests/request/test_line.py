@@ -31,7 +31,7 @@ async def test_whoever_has_cancelled_a_request_from_outside_may_answer_it(
     ("errors", "reason", "status", "why", "failed"),
     [
         ([], None, 500, "the application returned without a response", False),
-        ([HandlerCancelled("shutdown")], Reason.SHUTDOWN, 503, "the server is shutting", False),
+        ([HandlerCancelled("shutdown")], Reason.SHUTDOWN, 500, "", True),
         ([], Reason.SHUTDOWN, 503, "the server is shutting down", False),
         ([], Reason.APPLICATION_FAILED, 503, "the server is shutting down", False),
         ([ValueError()], None, 500, "", True),
@@ -52,6 +52,13 @@ async def test_an_application_that_left_a_request_open_is_answered_for(
     assert end.why.startswith(why)
     assert bool(end.why) == bool(why)
     assert (end.failed, end.told) == (failed, True)
+
+
+async def test_a_resource_that_only_learnt_of_the_end_has_not_failed(line, server):
+    own = HandlerCancelled("shutdown")
+    own.source = line.transport
+    end = await line.conclude([own], Reason.SHUTDOWN)
+    assert (server.status, end.failed) == (503, False)
 
 
 async def test_the_answer_does_not_tell_what_was_raised(line, server):
@@ -128,13 +135,22 @@ async def test_a_server_that_does_not_take_the_answer_is_not_waited_for(
     ("error", "is_end"),
     [
         (ClientDisconnect(), True),
-        (HandlerCancelled("shutdown"), True),
+        (HandlerCancelled("shutdown"), False),
         (OSError(), False),
         (TEA, False),
     ],
 )
 def test_that_nobody_is_there_any_more_is_not_an_error(line, error, is_end):
     assert line.is_end(error) == is_end
+
+
+def test_only_its_own_cancellation_is_the_end_of_a_request(line):
+    own, other = HandlerCancelled("shutdown"), HandlerCancelled("shutdown")
+    own.source = line.transport
+    assert line.is_end(own)
+    assert not line.is_end(other)
+    line.explain(other)
+    assert "another handler" in other.__notes__[0]
 
 
 # A shutdown

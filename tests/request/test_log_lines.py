@@ -18,7 +18,7 @@ def log(caplog):
 
 
 def lines(log: pytest.LogCaptureFixture) -> list[str]:
-    return [one.getMessage() for one in log.records if hasattr(one, "method")]
+    return [one.getMessage() for one in log.records if hasattr(one, "duration")]
 
 
 def app_of(handler: Any) -> Triows:

@@ -104,7 +104,7 @@ async def test_a_request_after_the_grace_is_refused_and_calls_nobody(autojump_cl
         await app.handle(scope(), server.receive, server.send)
     assert server.status == 503
     assert [one.getMessage() for one in log.records] == [
-        "peer:1 / refused 503 (the server is shutting down)"
+        "peer:1 GET / refused 503 (the server is shutting down)"
     ]
 
 

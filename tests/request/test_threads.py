@@ -2,12 +2,25 @@
 
 import logging
 import threading
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
-from triows import HTTPException, Limits, Route, Timeouts, Triows
+from triows import (
+    EndpointInfo,
+    HandlerCancelled,
+    HTTPException,
+    Limits,
+    Route,
+    Timeouts,
+    Triows,
+    use,
+)
 from triows._request.threads import in_thread
 from triows._where import where
 from triows.testing import TestClient, open_app
@@ -107,30 +120,127 @@ def test_applications_do_not_share_their_limits():
     assert one is not other
 
 
-async def test_one_that_is_cancelled_leaves_its_thread_and_its_result(caplog):
-    begun, go_on, ended = (threading.Event() for _ in range(3))
+class Held:
+    """A handler whose thread goes on until the test lets it, and the end of its resource."""
 
-    def handler(name: str) -> str:
-        begun.set()
-        assert go_on.wait(SECONDS)
-        ended.set()
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.ended = (threading.Event() for _ in range(3))
+        self.seen: list[str] = []
+
+    def __call__(self, name: str) -> str:
+        self.begun.set()
+        assert self.go_on.wait(SECONDS)
+        self.seen.append("the thread ends")
+        self.ended.set()
         raise LookupError("nobody hears this")
 
-    app = app_of(handler, timeouts=Timeouts(disconnect_grace=0))
-    try:
+    def transaction(self) -> Iterator[None]:
+        try:
+            yield
+        except HandlerCancelled:
+            self.seen.append("rolled back")
+            raise
+
+    def app(self, handler: Any = None, **timeouts: float) -> Triows:
+        handler = self if handler is None else handler
+        route = Route("{name}")
+
+        @route.get
+        def held(name: str, _: Annotated[None, use(self.transaction)]) -> str:
+            return handler(name)
+
+        return Triows(route, timeouts=Timeouts(disconnect_grace=0, **timeouts))
+
+    @asynccontextmanager
+    async def left(self, app: Triows) -> AsyncIterator[None]:
+        """Let a client leave when the thread has begun, and wait until its request is over."""
         async with open_app(app) as client, client.stream("GET", "/ada", sending=True) as request:
             await request.send_end()
-            assert await trio.to_thread.run_sync(begun.wait, SECONDS)
+            assert await trio.to_thread.run_sync(self.begun.wait, SECONDS)
             request.close()
+            yield
             await request.wait_over()
-        assert not ended.is_set()
-    finally:
-        go_on.set()
-    assert await trio.to_thread.run_sync(ended.wait, SECONDS)
-    warnings = [one for one in caplog.records if one.levelno >= logging.WARNING]
-    assert [one.levelname for one in warnings] == ["WARNING"]
-    assert "was cancelled, and its thread goes on" in warnings[0].getMessage()
-    assert f"{__file__}:" in warnings[0].getMessage()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.go_on.set()
+    assert not held.begun.is_set() or held.ended.wait(SECONDS)
+
+
+async def test_resources_wait_for_the_thread_of_a_handler_that_was_cancelled(held, caplog):
+    app = held.app()
+    async with held.left(app):
+        await wait_all_tasks_blocked(0.05)
+        assert held.seen == []
+        held.go_on.set()
+    assert held.seen == ["the thread ends", "rolled back"]
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_a_thread_that_does_not_end_in_time_is_abandoned_with_an_error(held, caplog):
+    async with held.left(held.app(teardown=0.1)):
+        pass
+    assert held.seen == ["rolled back"]
+    (record,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert record.levelname == "ERROR"
+    assert "its thread goes on. Its resources exit now" in record.getMessage()
+    assert f"{__file__}:" in record.getMessage()
+    assert "check_cancelled" in record.getMessage()
+
+
+async def test_a_thread_that_asks_whether_it_was_cancelled_ends_in_time(held, caplog):
+    def asks(name: str) -> str:
+        held.begun.set()
+        try:
+            while not held.go_on.wait(0.001):
+                trio.from_thread.check_cancelled()
+        finally:
+            held.seen.append("the thread ends")
+            held.ended.set()
+        return name
+
+    async with held.left(held.app(asks)):
+        pass
+    assert held.seen == ["the thread ends", "rolled back"]
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_resources_wait_for_a_thread_that_a_plugin_has_given_up(held):
+    def impatient(info: EndpointInfo) -> Any:
+        async def call(**arguments: Any) -> Any:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(info.func, **arguments))
+                assert await trio.to_thread.run_sync(held.begun.wait, SECONDS)
+                nursery.cancel_scope.cancel()
+            held.seen.append("given up")
+            held.go_on.set()
+            return "too slow"
+
+        return call
+
+    route = Route("{name}")
+
+    @route.get(plugins=[impatient])
+    def handler(name: str, _: Annotated[None, use(held.transaction)]) -> str:
+        return held(name)
+
+    async with open_app(Triows(route)) as client:
+        assert (await client.get("/ada")).text == "too slow"
+    assert held.seen == ["given up", "the thread ends"]
+
+
+async def test_one_that_got_no_thread_in_time_is_never_called():
+    called: list[None] = []
+    limiter = trio.CapacityLimiter(1)
+    call = in_thread(lambda: called.append(None), limiter)
+    async with limiter:
+        with trio.move_on_after(0.01):
+            await call()
+    async with limiter:
+        assert called == []
 
 
 async def test_the_thread_of_one_that_was_cancelled_counts_until_it_ends():

@@ -216,7 +216,7 @@ async def test_a_handler_whose_response_nobody_gets_has_the_disconnect_grace(
     assert response[2] == b"something else"
     assert len(SEEN) < 20
     assert "HandlerCancelled" in SEEN or "ClientDisconnect" in SEEN
-    (end,) = [one.getMessage() for one in log.records if hasattr(one, "method")]
+    (end,) = [one.getMessage() for one in log.records if hasattr(one, "duration")]
     assert f"({WHY}" in end
     assert [one for one in log.records if one.levelno >= logging.ERROR] == []
 
@@ -243,7 +243,7 @@ async def test_a_handler_is_told_if_the_middlewares_have_returned_without_an_ans
         await trio.sleep(0.2 + GRACE + 0.3)
         assert tree(app).requests == ()
     assert seen == ["HandlerCancelled"]
-    (end,) = [one.getMessage() for one in log.records if hasattr(one, "method")]
+    (end,) = [one.getMessage() for one in log.records if hasattr(one, "duration")]
     assert f"not answered ({WHY}; the handler did not end within its disconnect_grace" in end
 
 
@@ -286,5 +286,5 @@ async def test_a_response_that_the_middleware_has_taken_whole_is_a_usual_one(
         (response,), _ = read_responses(sent(), "POST")
     assert response[2] == b"ONETWO"
     assert seen == ["committed"]
-    (end,) = [one.getMessage() for one in log.records if hasattr(one, "method")]
+    (end,) = [one.getMessage() for one in log.records if hasattr(one, "duration")]
     assert "answered 200 after" in end

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from triows._server.accepting import accept_from, prepare
+from triows._server.accepting import accept_from, accept_rest, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,6 +202,29 @@ async def test_a_listener_is_left_open(listener):
         scope.cancel()
         await accept_from(listener, lambda connection: None, always)
     assert listener.fileno() >= 0
+
+
+def test_the_rest_of_a_queue_is_accepted_whatever_happened_to_some(listener):
+    connections, started = [Connection() for _ in range(3)], []
+    first, *others = connections
+    listener.brings(first, error(errno.ECONNABORTED), error(errno.ECONNRESET), *others)
+    accept_rest(listener, started.append, always)
+    assert (started, {one.blocking for one in started}) == (connections, {False})
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EINVAL], ids=errno.errorcode.get)
+def test_the_rest_of_a_queue_is_left_if_the_system_takes_no_more(listener, number):
+    started: list[Connection] = []
+    listener.brings(Connection(), error(number), Connection())
+    accept_rest(listener, started.append, always)
+    assert len(started) == 1
+
+
+def test_the_rest_of_a_queue_is_left_where_there_is_no_room(listener):
+    started: list[Connection] = []
+    listener.brings(*(Connection() for _ in range(5)))
+    accept_rest(listener, started.append, lambda: trio.Event() if len(started) >= 2 else None)
+    assert len(started) == 2
 
 
 @pytest.mark.real_socket

@@ -42,6 +42,18 @@ def test_plain_requests_have_their_time_even_if_no_handler_needs_any():
     assert Budget.of(Triows(timeouts=short), Drain()).graceful >= 3  # Hypercorn's graceful_timeout
 
 
+def test_a_delay_comes_on_top_after_sigterm_and_not_after_sigint(budget):
+    delayed = Budget.of(Triows(timeouts=TIMEOUTS), Drain(delay=7))
+    assert delayed.graceful == budget.graceful + 7
+    assert (delayed.interrupted, delayed.idle) == (budget.interrupted, budget.idle)
+
+
+def test_idle_connections_stay_within_the_time_that_there_is_anyway(budget):
+    app = Triows(timeouts=TIMEOUTS)
+    assert Budget.of(app, Drain(idle=0)) == Budget.of(app, Drain(idle=30)) == budget
+    assert Budget.of(app, Drain(idle=100)).graceful == budget.idle + 100
+
+
 def test_an_application_that_is_not_imported_has_that_of_the_default_settings():
     unknown = Budget.unknown()
     usual = Budget.of(Triows(), Drain())

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from triows._server.budget import Budget
-from triows._server.lifeline import LAST, REPLACED, Lifeline, inherited
+from triows._server.lifeline import LAST, REPLACED, Lifeline, inherited, written
 
 
 @pytest.fixture
@@ -56,6 +56,15 @@ def test_the_parents_orders_are_signals_until_it_is_gone(pair):
     assert list(line.orders()) == [signal.SIGTERM, signal.SIGINT]
     parents.close()
     assert list(line.orders()) == []
+
+
+def test_a_worker_whose_loop_turns_says_so(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    line.report_turn()
+    assert parents.recv(10) == b"\n"
+    parents.close()
+    line.report_turn()
 
 
 def test_a_line_that_is_cut_has_no_orders(pair):
@@ -107,20 +116,32 @@ async def test_a_word_that_never_comes_is_not_waited_for_long(autojump_clock, pa
 @pytest.mark.real_socket
 def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
     _, workers = pair
-    listener = socket.create_server(("127.0.0.1", 0))
-    numbers = [os.dup(workers.fileno()), os.dup(listener.fileno())]
-    for number in numbers:
-        os.set_inheritable(number, True)
-    taken = inherited(",".join(map(str, numbers)))
-    try:
-        assert taken.lifeline.fileno() == numbers[0]
-        assert [one.getsockname() for one in taken.sockets] == [listener.getsockname()]
-        assert not any(map(os.get_inheritable, numbers))
-    finally:
-        listener.close()
-        taken.lifeline._socket.close()
-        for sock in taken.sockets:
-            sock.close()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        workers.dup() as line,
+        listener.dup() as plain,
+        listener.dup() as borrowed,
+    ):
+        for sock in (line, plain, borrowed):
+            sock.set_inheritable(True)
+        taken = inherited(
+            ",".join(
+                [
+                    str(line.fileno()),
+                    written(plain, is_plain=True, is_borrowed=False),
+                    written(borrowed, is_plain=False, is_borrowed=True),
+                ]
+            )
+        )
+        assert taken.lifeline.fileno() == line.fileno()
+        names = [one.socket.getsockname() for one in taken.sockets]
+        assert names == [listener.getsockname()] * 2
+        assert [one.is_plain for one in taken.sockets] == [True, False]
+        assert [one.is_borrowed for one in taken.sockets] == [False, True]
+        assert not any(sock.get_inheritable() for sock in (line, plain, borrowed))
+        taken.lifeline._socket.detach()
+        for one in taken.sockets:
+            one.socket.detach()
 
 
 def test_a_worker_is_not_ended_by_the_signal_for_its_parent(pair, sighup):

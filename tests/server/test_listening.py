@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import pytest
 import trustme
 from hypercorn.config import Config
 
-from triows._server.listening import configuration, listening
+from triows._server.lifeline import LAST, Inherited, InheritedSocket, Lifeline
+from triows._server.listening import Heir, configuration, listening, listening_by
 from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
@@ -204,6 +206,16 @@ def test_with_a_certificate_sockets_that_are_given_are_secure(certificate):
 
 
 @real_socket
+def test_who_gets_the_newcomers_depends_on_whose_the_socket_is():
+    with socket.create_server(("127.0.0.1", 0)) as supervisors:
+        number = os.dup(supervisors.fileno())
+        with listening(configured("127.0.0.1:0", f"fd://{number}")) as listeners:
+            assert [one.heir() for one in listeners] == [Heir.NOBODY, Heir.NEXT]
+        with listening(configured(), [supervisors]) as (given,):
+            assert given.heir() is Heir.NEXT
+
+
+@real_socket
 def test_all_that_are_given_are_closed_if_one_of_them_can_not_listen():
     good, bad = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
     bad.bind(("127.0.0.1", 0))
@@ -224,14 +236,10 @@ def test_an_address_for_quic_is_refused():
         pass
 
 
-@pytest.mark.parametrize(
-    ("address", "told"),
-    [
-        ("127.0.0.1:80", "permission denied; ports below 1024 usually need a privileged user"),
-        ("unix:/run/app.sock", "permission denied to create '/run/app.sock'"),
-    ],
-)
-def test_an_address_that_needs_more_rights_says_so(monkeypatch, address, told):
+def test_an_address_that_needs_more_rights_says_so(monkeypatch):
+    address = "127.0.0.1:80"
+    told = "permission denied; ports below 1024 usually need a privileged user"
+
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -242,3 +250,26 @@ def test_an_address_that_needs_more_rights_says_so(monkeypatch, address, told):
     ):
         pass
     assert caught.value.errno == 13
+
+
+# Of a worker
+
+
+@real_socket
+def test_a_worker_listens_where_its_parent_does_whatever_its_own_configuration_says(certificate):
+    certfile, keyfile = certificate
+    config = configured("192.0.2.1:1", certfile=certfile, keyfile=keyfile)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        given = [
+            InheritedSocket(sockets[0], is_plain=False, is_borrowed=False),
+            InheritedSocket(sockets[1], is_plain=True, is_borrowed=False),
+            InheritedSocket(sockets[2], is_plain=False, is_borrowed=True),
+        ]
+        with listening_by(config, Inherited(Lifeline(theirs), given)) as listeners:
+            assert [one.secure for one in listeners] == [True, False, True]
+            assert [one.heir() for one in listeners] == [Heir.OTHERS] * 3
+            ours.send(bytes([LAST]))
+            assert [one.heir() for one in listeners] == [Heir.NOBODY, Heir.NOBODY, Heir.NEXT]
+        assert all(map(is_closed, sockets))

@@ -73,6 +73,18 @@ async def test_addresses_that_are_not_a_list_of_strings_are_refused(name, addres
         await triows.serve(Triows(), config)
 
 
+@pytest.mark.parametrize("proxy", ["10.0.0.1", ["10.0.0.1"], True, triows.Proxy])
+async def test_what_is_not_a_proxy_is_refused_with_what_to_write(proxy):
+    with pytest.raises(TypeError, match=r"proxy takes a triows.Proxy.* write proxy=Proxy\(trusted"):
+        await triows.serve(Triows(), Config(), proxy=proxy)
+
+
+async def test_a_proxy_for_another_address_is_refused():
+    proxy = triows.Proxy(protocol=["127.0.0.1:1"])
+    with pytest.raises(ValueError, match="at which the server doesn't listen"):
+        await triows.serve(Triows(), Config(), proxy=proxy)
+
+
 async def test_a_root_path_without_a_slash_is_refused():
     config = Config()
     config.root_path = "app"

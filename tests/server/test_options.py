@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
+import re
+import ssl
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
+import trustme
 
 from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
 
@@ -64,14 +67,6 @@ def asked(process, **headers):
         connection.close()
 
 
-def wait_for_line(file):
-    deadline = time.monotonic() + PATIENCE
-    while not (text := file.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return text
-
-
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
 def test_all_processes_get_the_same_configuration(shop, options):
     options = ["--config", "deploy/triows.toml", *options]
@@ -81,8 +76,8 @@ def test_all_processes_get_the_same_configuration(shop, options):
         assert json.loads(body) == {"goods": "tea # and more", "root": "/app"}
         assert asked(process, Long=1000 * "x")[0] == 431
         assert asked(process, Host="other.example")[0] == 404
-        assert '"GET /app/looking 1.1" 200' in wait_for_line(shop / "deploy/access.log")
-        process.stop()
+        process.stop(PATIENCE)
+    assert '"GET /app/looking 1.1" 200' in (shop / "deploy/access.log").read_text()
 
 
 def test_the_command_line_takes_precedence_and_what_is_set_stays(shop):
@@ -98,3 +93,30 @@ def test_the_command_line_takes_precedence_and_what_is_set_stays(shop):
         assert json.loads(body) == {"goods": "coffee", "root": "/other"}
         process.stop()
     assert not (shop / "deploy/access.log").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
+def test_an_address_without_tls_has_none_in_any_process(shop, options):
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(shop / "both.pem")
+    )
+    (shop / "tls.toml").write_text(
+        "factory = true\napp_dir = 'deploy/shop'\ninsecure_bind = '127.0.0.1:0'\n"
+        "certfile = 'both.pem'\nkeyfile = 'both.pem'"
+    )
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    options = ["--config", "tls.toml", *options]
+    goods = {"SHOP_GOODS": "tea"}
+    with ServerProcess(
+        TRIOWS, "goods_of:make", *options, folder=shop, environment=goods
+    ) as process:
+        (line,) = (line for line in process.lines if process.url in line)
+        secure, plain = re.findall(r"https?://[\d.:]+", line)
+        assert secure.startswith("https:")
+        assert plain.startswith("http:")
+        for url in (secure, plain):
+            with urlopen(f"{url}/looking", timeout=PATIENCE, context=context) as response:
+                assert json.load(response)["goods"] == "tea"
+        process.stop()

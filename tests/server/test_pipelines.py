@@ -83,6 +83,8 @@ class Case:
     end: str = "waits"  # "half-closes", "resets", "leaves" or "waits"
     reader: str = "at once"  # "slowly" or "never"
     shutdown: float | None = None
+    #: How many seconds the client then has for another request.
+    idle: float = 0.0
     buffer: int = 2**16
 
     @property
@@ -193,7 +195,7 @@ async def play(case: Case) -> Seen:
                 peers.start_soon(write, case, link.client)
                 peers.start_soon(read, case, link.client, seen)
                 if case.shutdown is not None:
-                    peers.start_soon(shut_down, engine, case.shutdown)
+                    peers.start_soon(shut_down, engine, case.shutdown, case.idle)
                 await trio.sleep(LONG)
                 assert engine.open == [], "the connection is not over"
                 assert not reactor._readers
@@ -202,10 +204,10 @@ async def play(case: Case) -> Seen:
     return seen
 
 
-async def shut_down(engine: Engine, after: float) -> None:
+async def shut_down(engine: Engine, after: float, idle: float) -> None:
     await trio.sleep(after)
     for connection in tuple(engine.open):
-        connection.shut_down(0)
+        connection.shut_down(idle)
 
 
 def check(case: Case, seen: Seen) -> None:
@@ -263,6 +265,7 @@ cases = st.builds(
     end=st.sampled_from(["waits", "waits", "half-closes", "resets", "leaves"]),
     reader=st.sampled_from(["at once", "at once", "slowly", "never"]),
     shutdown=st.none() | st.sampled_from([0.0, 0.005, 0.3, 1.5]),
+    idle=st.sampled_from([0.0, 0.3, 1.0]),
     buffer=st.sampled_from([1_000, 2**16, 2**20]),
 )
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -14,13 +15,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import websockets
+import websockets.sync.client
 
 from tests.server.clients import open_websockets
 from tests.server.clients.http import body
 from tests.server.harness.ambiguous import AMBIGUOUS
 from tests.server.harness.checked import CheckedServer
-from tests.server.harness.process import PATIENCE
-from tests.server.harness.proxies import PROXIES, ProxyProcess
+from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.proxies import FORWARDING, INTRODUCING, PROXIES, Proxy, ProxyProcess
 
 pytestmark = pytest.mark.real_socket
 
@@ -142,3 +144,162 @@ def test_proxy_and_server_understand_the_same_by_ambiguous_requests(proxy, plain
         if (meant, answer) != (seen, body(number)):
             differences[name] = meant, seen
     assert differences == {}
+
+
+# Who the client is
+
+#: What a client writes that would like to be somebody else.
+FORGED = {
+    "X-Forwarded-For": "6.6.6.6",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Host": "evil.example",
+    "Forwarded": 'for=6.6.6.6;host="evil.example", for="6',
+}
+
+#: The client's address. The proxy has another one.
+CLIENT = "127.0.0.2"
+
+
+def told_by(address: Any, context: ssl.SSLContext | None = None, **headers: str) -> Any:
+    """Ask the server behind a proxy who the client is."""
+    options = {"timeout": PATIENCE, "source_address": (CLIENT, 0)}
+    if context is None:
+        connection = http.client.HTTPConnection(*address, **options)
+    else:
+        connection = http.client.HTTPSConnection(*address, context=context, **options)
+    try:
+        connection.request("GET", "/plain", headers=headers)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture(params=FORWARDING)
+def forwarding(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[ProxyProcess, ServerProcess]]:
+    """A proxy that says by headers who its client is, and a server that believes it."""
+    option, chosen = FORWARDING[request.param]
+    if (reason := chosen.missing()) is not None:
+        pytest.skip(reason)
+    with (
+        ServerProcess(TRIOWS, "forwarded:app", option) as server,
+        ProxyProcess(chosen, urlsplit(server.url).netloc, tmp_path) as process,
+    ):
+        yield process, server
+
+
+def test_a_proxy_says_by_headers_who_the_client_is(forwarding):
+    proxy, server = forwarding
+    facts = told_by(proxy.address, **FORGED)
+    assert (facts["client"], facts["url"]) == (CLIENT, "https://a.example:8443/plain")
+    assert "6.6.6.6" in facts["headers"]["forwarded"]  # the application sees all of them
+    server.wait_for(rf"{re.escape(CLIENT)}:0 GET '/plain' answered 200")
+
+
+def told_by_message(address: Any, origin: str | None = None) -> Any:
+    """Ask by a WebSocket."""
+    with websockets.sync.client.connect(
+        "ws://{}:{}/socket".format(*address),
+        proxy=None,
+        origin=None if origin is None else websockets.Origin(origin),
+        source_address=(CLIENT, 0),
+    ) as ws:
+        return json.loads(ws.recv(PATIENCE))
+
+
+def test_a_websocket_has_the_client_the_scheme_and_the_origin_of_the_browser(forwarding):
+    address = forwarding[0].address
+    with pytest.raises(websockets.InvalidStatus, match="403"):
+        told_by_message(address, "http://{}:{}".format(*address))
+    facts = told_by_message(address, "https://a.example:8443")
+    assert (facts["client"], facts["url"]) == (CLIENT, "wss://a.example:8443/socket")
+
+
+@pytest.fixture(params=INTRODUCING)
+def introducing(request: pytest.FixtureRequest) -> Proxy:
+    chosen = INTRODUCING[request.param]
+    if (reason := chosen.missing()) is not None:
+        pytest.skip(reason)
+    return chosen
+
+
+OPTIONS = ("--proxy-protocol", "all", "--proxy-headers", "--forwarded-allow-ips", "127.0.0.1")
+
+
+def test_a_proxy_introduces_its_client(introducing, tmp_path):
+    with (
+        ServerProcess(TRIOWS, "forwarded:app", *OPTIONS) as server,
+        ProxyProcess(introducing, urlsplit(server.url).netloc, tmp_path) as proxy,
+    ):
+        # The client isn't trusted, though the proxy is.
+        facts = told_by(proxy.address, **FORGED)
+        assert facts["client"] == CLIENT
+        assert facts["url"] == "http://{}:{}/plain".format(*proxy.address)
+        server.wait_for(rf"{re.escape(CLIENT)}:[1-9]\d* GET '/plain' answered 200")
+        assert told_by_message(proxy.address)["client"] == CLIENT
+
+
+def test_a_proxy_introduces_its_client_before_tls(introducing, tmp_path, authority, trust):
+    certificate = authority.issue_cert("127.0.0.1")
+    file = tmp_path / "certificate.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(file)
+    files = ("--certfile", str(file), "--keyfile", str(file))
+    with (
+        ServerProcess(TRIOWS, "forwarded:app", *OPTIONS, *files) as server,
+        ProxyProcess(introducing, urlsplit(server.url).netloc, tmp_path) as proxy,
+    ):
+        facts = told_by(proxy.address, trust)
+    assert facts["client"] == CLIENT
+    assert facts["url"] == "https://{}:{}/plain".format(*proxy.address)
+
+
+def asked_through(path: str, header: bytes) -> bytes:
+    """Ask at a Unix socket. Return the answer."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(path)
+        sock.sendall(header + b"GET /plain HTTP/1.0\r\nHost: a\r\n\r\n")
+        answer = b""
+        while part := sock.recv(2**16):
+            answer += part
+        return answer
+
+
+@pytest.mark.parametrize("processes", [(), ("--workers", "2")])
+def test_each_listener_expects_an_introduction_or_none(tmp_path, processes):
+    path = str(tmp_path / "app.sock")
+    options = ("--bind", f"unix:{path}", "--proxy-protocol", f"unix:{path}")
+    with ServerProcess(
+        TRIOWS, "forwarded:app", *options, "--forwarded-allow-ips", "unix", *processes
+    ) as server:
+        header = b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\n"
+        assert b'"client":"1.2.3.4"' in asked_through(path, header)
+        assert told_by(server.address)["client"] == CLIENT
+
+
+def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:
+    """Send *data* from an address of this machine. Return the first byte of the answer."""
+    with socket.create_connection(address, PATIENCE, source_address=(source, 0)) as sock:
+        try:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            return sock.recv(1)
+        except ConnectionError:
+            return b""
+
+
+def test_nobody_is_served_who_does_not_introduce_a_client():
+    with ServerProcess(TRIOWS, "forwarded:app", *OPTIONS) as server:
+        for source, data, why in [
+            ("127.0.0.1", b"GET / HTTP/1.1\r\n\r\n", "the PROXY header is missing"),
+            ("127.0.0.1", b"PROXY TCP4 1.2.3.4", "the PROXY header is incomplete"),
+            ("127.0.0.1", b"PROXY " + b"x" * 102, "the PROXY header is longer than 107 bytes"),
+            (
+                CLIENT,
+                b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\nGET /plain HTTP/1.0\r\n\r\n",
+                "it isn't one of the proxies that may introduce clients",
+            ),
+        ]:
+            assert answer_to(data, server.address, source) == b""
+            server.wait_for(rf"{re.escape(source)}:\d+ closed \({re.escape(why)}\)")

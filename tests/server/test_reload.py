@@ -14,6 +14,7 @@ from tests.server.clients import Closed, open_trio_websocket
 from tests.server.harness.process import TRIOWS, ServerProcess
 from tests.server.harness.versions import Versions
 from tests.server.test_workers import version_at
+from triows._server.reload import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,3 +132,16 @@ async def test_a_second_signal_ends_it_at_once(versions):
 def test_only_reload_imports_what_it_needs():
     program = "import sys, triows._cli; sys.exit('watchfiles' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("folder", [None, ".", "src", "{}/src"])
+def test_a_folder_inside_the_current_one_is_watched_with_it(import_folder, folder):
+    here = str(import_folder)
+    assert watched(folder and folder.format(here)) == [here]
+
+
+@pytest.mark.parametrize("folder", ["..", "../src", "{}-src"])
+def test_a_folder_elsewhere_is_watched_as_well(import_folder, folder):
+    here = str(import_folder)
+    there = folder.format(here)
+    assert watched(there) == [here, os.path.abspath(there)]

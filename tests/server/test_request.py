@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from contextlib import asynccontextmanager
@@ -667,15 +666,12 @@ async def test_a_large_file_that_becomes_shorter_is_cut_and_an_error(large):
 
 
 @pytest.mark.real_socket
-async def test_a_client_that_stops_reading_a_file_is_cut(large, caplog):
+async def test_a_client_that_stops_reading_a_file_is_cut(large):
     raised: list[BaseException] = []
-    caplog.set_level(logging.INFO)
     timeouts = Timeouts(send=0.1)
     async with asked_for_file(sending_file(large, raised), timeouts=timeouts) as (engine, _):
         await wait_over(engine)
     assert isinstance(raised[0], ClientDisconnect)
-    why = "the client took nothing for 0.1 s"
-    assert caplog.messages == [f"peer:50000 '/' response cut: {why}"]
 
 
 @pytest.mark.real_socket

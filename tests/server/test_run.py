@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -241,4 +242,14 @@ def test_half_of_what_tls_needs_is_refused(option):
         check=False,
     )
     assert done.returncode == 2
-    assert "--certfile and --keyfile go together" in done.stderr
+    assert "go together" in done.stderr
+
+
+def test_the_log_may_be_json():
+    with ServerProcess(TRIOWS, "ordinary:app", "--log-format", "json") as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    records = [json.loads(line) for line in process.lines]
+    assert [one["message"].partition(" ")[0] for one in records][:2] == ["starting", "serving"]
+    assert {(one["level"], one["logger"]) for one in records} == {("INFO", "triows")}
+    assert {one["process"] for one in records} == {process.pid}

@@ -1,5 +1,7 @@
 import gc
+import json
 import logging
+import logging.config
 import socket
 import struct
 import warnings
@@ -508,3 +510,87 @@ async def test_a_server_ends_after_as_many_requests_as_the_configuration_says():
         (url,) = await nursery.start(triows.serve, seed(), configured(max_requests=2))
         for _ in range(3):
             await get(f"{url}/nope", **HANDSHAKE)
+
+
+# The log
+
+
+SETTINGS: dict[str, Any] = {"version": 1}  # it disables existing loggers by default
+
+
+@pytest.fixture
+def disabled():
+    """Let each logger be as enabled as it was, whatever a test configures."""
+    known = [one for one in logging.root.manager.loggerDict.values() if hasattr(one, "disabled")]
+    before = [(one, one.disabled) for one in known]
+    yield
+    for one, was in before:
+        one.disabled = was
+
+
+@pytest.mark.usefixtures("disabled")
+@pytest.mark.parametrize("kind", ["logconfig_dict", "json", "toml"])
+async def test_a_configuration_of_hypercorns_log_does_not_silence_ours(kind, tmp_path, caplog):
+    (tmp_path / "json").write_text(json.dumps(SETTINGS))
+    (tmp_path / "toml").write_text("version = 1\n")
+    caplog.set_level(logging.INFO)
+    settings: dict[str, Any] = {"logconfig": f"{kind}:{tmp_path / kind}"}
+    if kind == "logconfig_dict":
+        settings = {kind: SETTINGS}
+    async with serving(seed(), **settings) as url:
+        await httpx_get(url + "/nowhere")
+    assert any("refused 404" in line for line in caplog.messages)
+
+
+@pytest.mark.usefixtures("disabled")
+async def test_a_programs_own_configuration_does_not_silence_ours(caplog):
+    caplog.set_level(logging.INFO)
+    logging.config.dictConfig(SETTINGS)
+    assert logging.getLogger("triows").disabled
+    async with serving(seed()) as url:
+        await httpx_get(url + "/nowhere")
+    assert any("refused 404" in line for line in caplog.messages)
+
+
+@pytest.mark.usefixtures("disabled")
+async def test_a_configuration_of_the_start_up_does_not_silence_ours(caplog):
+    caplog.set_level(logging.INFO)
+
+    @asynccontextmanager
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        logging.config.dictConfig(SETTINGS)
+        yield
+
+    async with serving(Triows(lifespan=lifespan)) as url:
+        await httpx_get(url + "/nowhere")
+    assert any("refused 404" in line for line in caplog.messages)
+
+
+async def httpx_get(url: str) -> None:
+    def get() -> None:
+        httpx.get(url.replace("ws", "http", 1))
+
+    await trio.to_thread.run_sync(get)
+
+
+async def test_what_is_not_request_ids_is_refused():
+    with pytest.raises(TypeError, match=r"not True: write request_ids=RequestIds\(\)"):
+        await triows.serve(seed(), configured(), request_ids=True)
+
+
+async def test_newcomers_wait_in_the_queue_of_a_socket_that_somebody_else_has_too():
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        ours.setblocking(False)
+        enough = trio.Event()
+        serve = partial(triows.serve, sockets=[ours.dup()], shutdown_trigger=enough.wait)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, seed(), configured())
+            enough.set()
+        with socket.create_connection(ours.getsockname(), timeout=PATIENCE):
+            connection, _ = ours.accept()
+            connection.close()
+
+
+async def test_a_drain_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"drain takes a triows.Drain, not 5: write drain=Drain"):
+        await triows.serve(seed(), configured(), drain=5)  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import AIR, Budget
-from triows._server.lifeline import LAST, REPLACED
+from triows._server.lifeline import LAST, REPLACED, TURN
+from triows._server.listening import Heir, Listener
 from triows._server.worker import Worker, exit_in_words
 
 BUDGET = Budget(graceful=30.0, interrupted=3.0, idle=1.0, at_once=7.0)
@@ -118,12 +119,62 @@ async def test_a_worker_that_ends_first_is_not_ready(autojump_clock, play, close
     assert played.worker.ready_at is None
 
 
+async def test_a_worker_that_ends_before_it_has_read_that_it_should_is_not_ready(play):
+    played = play()
+    answers = []
+
+    async def note_answer():
+        answers.append(await played.worker.wait_ready())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note_answer)
+        nursery.start_soon(partial(played.worker.end, trio.Event(), others=False))
+        await wait_all_tasks_blocked()
+        # Its end is closed with the process. What it hasn't read resets the line.
+        played.line.close()
+        await wait_all_tasks_blocked()
+        played.process.exit(0)
+    assert answers == [False]
+
+
 async def test_signals_are_passed_on_only_when_it_listens_to_them(play):
     played = play()
     played.worker.pass_on(signal.SIGUSR1)
     await played.become_ready()
     played.worker.pass_on(signal.SIGUSR2)
     assert played.process.signals == [signal.SIGUSR2]
+
+
+# Whether its loop turns
+
+
+async def test_it_is_asked_by_the_line_whether_its_loop_turns(play):
+    played = play()
+    await played.become_ready()
+    answers = []
+
+    async def ask():
+        await played.worker.wait_turn()
+        answers.append(True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        assert await played.line.recv(10) == bytes([TURN])
+        await wait_all_tasks_blocked()
+        assert answers == []
+        await played.line.send(b"\n")
+    assert answers == [True]
+
+
+@pytest.mark.parametrize("ends", ["worker", "parent"])
+async def test_an_end_counts_as_an_answer_because_something_else_notices_it(play, ends):
+    played = play()
+    await played.become_ready()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(played.worker.wait_turn)
+        await wait_all_tasks_blocked()
+        (played.line if ends == "worker" else played.worker).close()
+    await played.worker.wait_turn()
 
 
 # The end
@@ -236,13 +287,18 @@ async def test_a_process_gets_its_end_of_the_line_first_and_then_the_sockets(mon
 
     monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
     with socket.socket() as listener:
-        worker = await Worker.start(lambda numbers: ["serve", numbers], [listener])
+        listeners = [
+            Listener(listener, True),
+            Listener(listener, False),
+            Listener(listener, True, lambda: Heir.NEXT),
+        ]
+        worker = await Worker.start(lambda numbers: ["serve", numbers], listeners)
         ((command, options),) = started
-        line, given = options["pass_fds"]
+        line, given, *_ = options["pass_fds"]
         assert given == listener.fileno()
     worker.close()
     assert worker.pid == PlayedProcess.pid
-    assert command == ["serve", f"{line},{given}"]
+    assert command == ["serve", f"{line},{given},{given}p,{given}b"]
     assert not is_open(line)  # the parent would never see that the worker has closed it
 
 

@@ -50,3 +50,9 @@ def test_a_slow_network_is_waited_for_and_named():
         "the server waits 10 s for a request (Timeouts.handshake), and the test's network takes "
         "up to 2.75 s"
     )
+
+
+def test_a_shutdown_may_take_the_delay_longer():
+    app = Triows(timeouts=TIMEOUTS)
+    patience, delayed = Patience.of(app, 0.0, None), Patience.of(app, 0.0, None, 7.0)
+    assert delayed.shutdown == patience.shutdown + 7

@@ -393,6 +393,10 @@ async def test_a_peer_that_reads_is_seen_though_the_system_takes_nothing_more():
 # The end
 
 
+class NoReactor:
+    def discard(self, fd: int) -> None: ...
+
+
 async def test_after_closing_nothing_is_read_and_the_peer_sees_an_end():
     async with plain() as ends:
         await send(ends, b"last")
@@ -402,6 +406,14 @@ async def test_after_closing_nothing_is_read_and_the_peer_sees_an_end():
         await wait_all_tasks_blocked()
         assert (ends.sink.data, ends.sock.fileno()) == (b"", -1)
         assert ends.nursery.child_tasks == frozenset()
+
+
+@pytest.mark.parametrize("abort", [False, True])
+def test_it_can_be_closed_before_it_was_started(abort):
+    ours, theirs = socketpair()
+    with ours, theirs:
+        PlainWire(ours, NoReactor()).close(abort=abort)
+        assert theirs.recv(1) == b""
 
 
 async def test_closing_ends_it_while_it_is_paused():

@@ -363,9 +363,10 @@ async def test_a_peer_without_an_address_is_logged_too(log):
     headers = [(b"origin", b"http://evil.example")]
     scope = scope_of(client=None, headers=headers)
     await serving(echo).handle(scope, server.receive, server.send)
-    assert (
-        log.records[0].getMessage() == "? /rooms/{room} refused 403 (this origin may not connect)"
-    )
+    assert log.messages == [
+        "? /rooms/{room} refused 403 (this origin may not connect: the page is at "
+        "'http://evil.example', and there is no Host header)"
+    ]
 
 
 @pytest.mark.parametrize("accepts", [True, False])

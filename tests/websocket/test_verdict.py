@@ -54,8 +54,10 @@ def test_an_error_is_1011_or_500_and_reported_whatever_else_happened(error, canc
 
 @pytest.mark.parametrize("error", [WebSocketDisconnect(1006), HandlerCancelled("shutdown")])
 def test_the_end_itself_is_no_error(error):
-    assert judge(error, None, accepted=True).error is None
-    assert judge(grouped(error, WebSocketDisconnect(1001)), None, accepted=True).error is None
+    own = error.source = object()
+    assert judge(error, None, accepted=True, own=own).error is None
+    with_another = grouped(error, WebSocketDisconnect(1001))
+    assert judge(with_another, None, accepted=True, own=own).error is None
 
 
 def test_an_error_beside_an_end_is_reported():
@@ -191,3 +193,11 @@ def test_that_another_connection_is_over_is_an_error_of_this_one():
     assert (verdict.code, verdict.error) == (1011, error)
     error.source = own
     assert judge(error, None, accepted=True, own=own).error is None
+
+
+@pytest.mark.parametrize("source", [None, object()])
+def test_that_another_handler_was_cancelled_is_an_error_of_this_one(source):
+    error = HandlerCancelled("shutdown")
+    error.source = source
+    verdict = judge(error, None, accepted=True, own=object())
+    assert (verdict.code, verdict.error) == (1011, error)

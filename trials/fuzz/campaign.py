@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from trials.server import UNSERVED, Level, WatchedServer, poll
 
-from . import endpoints, frames, handshakes, http2, noise, requests, streams, tls
+from . import endpoints, frames, handshakes, http2, noise, proxies, requests, streams, tls
 from .attempt import Attempt, perform, read_attempts, write_attempts
 from .bystander import Bystander
 from .volley import SIDE_BY_SIDE, Volley
@@ -35,6 +35,19 @@ CATEGORIES = {
     "requests": requests.make,
     "pipelines": streams.make,
     "endpoints": endpoints.make,
+    "forwarded": proxies.make_forwarded,
+    "introduced": proxies.make_introduced,
+}
+
+#: Categories whose server has options, and how connections to it begin. Every peer is a proxy that
+#: it trusts.
+_TRUSTED = ("--forwarded-allow-ips", "127.0.0.0/8")
+SERVERS = {
+    "forwarded": (("--proxy-headers", *_TRUSTED), b""),
+    "introduced": (
+        ("--forwarded-header", "--proxy-protocol", "all", *_TRUSTED),
+        proxies.INTRODUCTION,
+    ),
 }
 
 #: How many seconds the leftovers of an attempt have to go away. It is more than any timeout of the
@@ -117,7 +130,8 @@ class Campaign:
         if self.category == "tls":
             certificate = self.certificate
             return WatchedServer(self.app, *certificate.options, tls=certificate.context)
-        return WatchedServer(self.app)
+        options, begin = SERVERS.get(self.category, ((), b""))
+        return WatchedServer(self.app, *options, begin=begin)
 
     # The attack.
 

@@ -1,5 +1,5 @@
 """
-Restarts servers behind nginx and HAProxy again and again, and counts the clients that notice.
+Restarts servers behind proxies again and again, and counts the clients that notice.
 
     make restart-test
     make restart-test ARGS="nginx haproxy-workers --restarts 10"
@@ -11,6 +11,7 @@ The proxies have the configurations of ``docs/deployment.md``. The servers have 
 ``nginx-kept``           the same, with connections to the servers that nginx keeps
 ``haproxy``              the same; HAProxy keeps connections, and asks ``/ready``
 ``haproxy-new``          the same, with a connection for each request
+``caddy``                the same behind Caddy
 ``...-workers``          one server with four workers, which are replaced on SIGHUP
 =======================  ==================================================================
 

@@ -48,7 +48,7 @@ async def order(number: int) -> Answer:
 
 @ready_route.get
 async def ready(request: Request) -> None:
-    if not getattr(request.app, "ready", True):
+    if not request.app.ready:
         raise HTTPException(503)
 
 

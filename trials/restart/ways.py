@@ -71,6 +71,7 @@ _PAIRS = {
     "nginx-kept": Way(partial(deployed.nginx, kept=True), zero=MAY_LOSE),
     "haproxy": Way(deployed.haproxy),
     "haproxy-new": Way(partial(deployed.haproxy, kept=False)),
+    "caddy": Way(deployed.caddy),
 }
 #: A worker that leaves doesn't answer when HAProxy asks the server whether it is ready.
 _WORKERS = {
@@ -78,6 +79,7 @@ _WORKERS = {
     "nginx-kept-workers": evolve(_PAIRS["nginx-kept"], servers=Workers),
     "haproxy-workers": evolve(_PAIRS["haproxy"], servers=Workers, zero=MAY_LOSE),
     "haproxy-new-workers": evolve(_PAIRS["haproxy-new"], servers=Workers),
+    "caddy-workers": evolve(_PAIRS["caddy"], servers=Workers),
 }
 
 WAYS: dict[str, Way] = _PAIRS | _WORKERS

@@ -14,7 +14,7 @@ from .settings import SETTINGS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Chosen", "UnusableCommand", "choose"]
 
@@ -23,24 +23,30 @@ class UnusableCommand(Exception):
     """The command can't be carried out. The message is the one line that says why."""
 
 
+_DEFAULTS = {option.key: option.default for option in OPTIONS}
+
+
 @frozen
 class Chosen:
     """
     The values of all options, by their keys.
 
     The environment has no say. What a process does is written on its command line and in the file
-    that it names. A shell and systemd put variables there if somebody wants them.
+    that it names. A shell and systemd put variables there if somebody wants them. Only sockets that
+    a service manager passes are a default.
     """
 
     _given: Mapping[str, Any]
     _in_file: Mapping[str, Any]
     #: The configuration file, if there is one.
     file: str | None
+    #: The values of options that nobody has given.
+    _defaults: Mapping[str, Any] = _DEFAULTS
 
     def __getitem__(self, key: str) -> Any:
         if key in self._given:
             return self._given[key]
-        return self._in_file.get(key, _DEFAULTS.get(key))
+        return self._in_file.get(key, self._defaults.get(key))
 
     def name_of(self, key: str) -> str:
         """Say where a value is written, for a message about it: ``--bind``, or a file and a key."""
@@ -55,15 +61,18 @@ class Chosen:
         return {key: value for key, value in chosen.items() if value is not None}
 
 
-_DEFAULTS = {option.key: option.default for option in OPTIONS}
 _NAMES = {option.key: option.name for option in OPTIONS}
 # Hypercorn would apply the level to its access log, and leave all of it out.
 _SETTINGS = {*SETTINGS, *(one.setting for one in OPTIONS if one.setting is not None)} - {"loglevel"}
 
 
-def choose(given: argparse.Namespace) -> Chosen:
+def choose(given: argparse.Namespace, passed_addresses: Sequence[str] = ()) -> Chosen:
     """
     Choose the value of each option.
+
+    Args:
+        given: The command line.
+        passed_addresses: Where to listen by default, if a service manager has passed sockets.
 
     Raises:
         UnusableCommand: The configuration file can't be used, or options contradict one another.
@@ -80,7 +89,8 @@ def choose(given: argparse.Namespace) -> Chosen:
         values["accesslog"] = None
     elif values.get("access_log") and "accesslog" not in values and "accesslog" not in in_file:
         values["accesslog"] = "-"
-    return Chosen(values, in_file, given.config)
+    passed = {"bind": tuple(passed_addresses)} if passed_addresses else {}
+    return Chosen(values, in_file, given.config, {**_DEFAULTS, **passed})
 
 
 def _put_together(values: dict[str, Any]) -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
+from triows._request_ids import RequestIds
 from triows._server.addresses import check_address
+from triows._server.unix import is_abstract, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +25,10 @@ __all__ = [
     "Address",
     "Choice",
     "Flag",
+    "HeaderName",
     "Kind",
     "Many",
+    "Mask",
     "Number",
     "Output",
     "Path",
@@ -163,8 +167,10 @@ class Address:
     def from_toml(self, value: object, folder: str) -> str:
         """Check it, and make the path of a Unix socket relative to the file's folder."""
         address = self.from_text(_text(value))
-        kind, _, path = address.partition(":")
-        return f"unix:{os.path.join(folder, path)}" if kind == "unix" else address
+        path = path_of(address)
+        if path is None or is_abstract(path):
+            return address
+        return f"unix:{os.path.join(folder, path)}"
 
 
 @frozen
@@ -182,6 +188,41 @@ class Choice:
 
     def from_toml(self, value: object, folder: str) -> str:
         """Find the word."""
+        return self.from_text(_text(value))
+
+
+@frozen
+class Mask:
+    """Permissions that a file doesn't get."""
+
+    def from_text(self, text: str) -> int:
+        """Read an octal number, as ``chmod`` and ``umask`` do."""
+        if not 0 < len(text) <= 4 or text.strip("01234567"):
+            raise ValueError(f"give an octal number such as 117, not {text!r}")
+        return int(text, 8)
+
+    def from_toml(self, value: object, folder: str) -> int:
+        """Take a number, which TOML can write as an octal one."""
+        if type(value) is not int or not 0 <= value <= 0o777:
+            shown = value if type(value) is int else _named(value)
+            raise ValueError(f"give an octal number such as 0o117, not {shown}")
+        return value
+
+
+@frozen
+class HeaderName:
+    """The name of a header that has the id of a request."""
+
+    def from_text(self, text: str) -> str:
+        """Take the name."""
+        try:
+            RequestIds(text)
+        except ValueError:
+            raise ValueError(f"give the name of a header, not {text!r}") from None
+        return text
+
+    def from_toml(self, value: object, folder: str) -> str:
+        """Take the name."""
         return self.from_text(_text(value))
 
 

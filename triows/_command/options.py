@@ -19,7 +19,9 @@ from .kinds import (
     Address,
     Choice,
     Flag,
+    HeaderName,
     Many,
+    Mask,
     Number,
     Output,
     Path,
@@ -124,6 +126,14 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             "PATH",
             setting="root_path",
         ),
+        Option(
+            "--umask",
+            "the permissions that the file of a Unix socket does not get, as an octal number "
+            "(default: 111, so that everybody may connect who can reach the file)",
+            Mask(),
+            "MASK",
+            setting="umask",
+        ),
     ),
     "TLS": (
         Option(
@@ -134,6 +144,12 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             setting="certfile",
         ),
         Option("--keyfile", "its private key", Path(), "FILE", setting="keyfile"),
+        Option(
+            "--keyfile-password-file",
+            "a file with the key's password, if the key is encrypted",
+            Path(),
+            "FILE",
+        ),
     ),
     "requests": (
         Option(
@@ -149,6 +165,32 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             Number(1, unit="bytes"),
             "BYTES",
             setting="h11_max_incomplete_size",
+        ),
+    ),
+    "proxies": (
+        Option(
+            "--proxy-headers",
+            "read who the client is from X-Forwarded-For, -Proto, -Host and -Port",
+            default=False,
+        ),
+        Option(
+            "--forwarded-header",
+            "read who the client is from Forwarded (RFC 7239)",
+            default=False,
+        ),
+        Option(
+            "--proxy-protocol",
+            "expect the PROXY protocol at this --bind address, or at 'all' of them; repeatable",
+            Many(Text()),
+            "ADDRESS",
+            default=(),
+        ),
+        Option(
+            "--forwarded-allow-ips",
+            "the proxies to believe: addresses, networks and 'unix', with commas between them, or "
+            "'*' for everybody (default: 127.0.0.1,::1)",
+            Text(),
+            "LIST",
         ),
     ),
     "processes": (
@@ -210,6 +252,20 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             Text(),
             "FORMAT",
             setting="access_log_format",
+        ),
+        Option(
+            "--log-format",
+            "text or json, one object in each line (default: text)",
+            Choice(("text", "json")),
+            "FORMAT",
+            default="text",
+        ),
+        Option("--request-ids", "give each request an id, in all of its lines", default=False),
+        Option(
+            "--request-id-header",
+            "the same, with the id in this header of a proxy that always sets it",
+            HeaderName(),
+            "NAME",
         ),
         Option(
             "--tree-on-signal",

@@ -84,8 +84,9 @@ _PROCESS = (
 )
 _OFF = "leave it out: that is off unless you ask for it"
 _ALWAYS_TRIO = "triows always runs on Trio, and serves HTTP/1.1 and WebSockets: leave it out"
-_NO_PROXY = (
-    "let a middleware read the headers of the proxy, such as uvicorn's ProxyHeadersMiddleware"
+_PROXIES = (
+    "write --proxy-headers, --forwarded-allow-ips or --proxy-protocol, as the documentation of "
+    "proxies says"
 )
 _OTHER_SETTING = (
     "most settings of Hypercorn have the same name in a TOML file, which you name with --config"
@@ -94,6 +95,7 @@ _OTHER_SETTING = (
 #: What to write, by the names of the options. Names that stand together have spaces between them.
 _MEANT = {
     "--uds --unix-socket": "write --bind unix:PATH",
+    "-m": "write --umask",
     "--fd": "write --bind fd://NUMBER",
     "-e --endpoint": "write --bind",
     "--insecure-bind": _in_file("insecure_bind = 'HOST:PORT'"),
@@ -103,7 +105,10 @@ _MEANT = {
     "--url-path-prefix": "write --root-path",
     "--ssl-keyfile": "write --keyfile",
     "--ssl-certfile --ssl-certificate": "write --certfile",
-    "--ssl-keyfile-password --keyfile-password": _in_file("keyfile_password = '...'"),
+    "--ssl-keyfile-password --keyfile-password": (
+        "everybody on this machine can read a command line: write the password into a file, and "
+        "name that with --keyfile-password-file"
+    ),
     "--ssl-ca-certs --ssl-ca --ca-certs": _in_file("ca_certs = 'FILE'"),
     "--ssl-cert-reqs --cert-reqs --verify-mode": _in_file("verify_mode = 'CERT_REQUIRED'"),
     "--ssl-ciphers --ciphers": _in_file("ciphers = '...'"),
@@ -119,7 +124,7 @@ _MEANT = {
     "--access-log-fmt": "write --access-logformat",
     "--log-config --log-file --logger-class --error-log --error-logfile --use-colors "
     "--no-use-colors": _LOGGING,
-    "--no-debug --no-proxy-headers": _OFF,
+    "--no-debug": _OFF,
     "-D --daemon --daemonize -n --pid": _PROCESS,
     "-d": f"{_PROCESS}. To debug, write `Triows(debug=True)` in the application",
     "-t --timeout --http-timeout --websocket-timeout --websocket_timeout "
@@ -133,6 +138,7 @@ _MEANT = {
     "--worker-connections --runtime-mode --task-impl": (
         "each process has one Trio loop, so write --workers for more processes"
     ),
+    "--proxy-allow-from --forwarded-allow-from": "write --forwarded-allow-ips",
     "--preload --preload-app": "each worker imports the application itself: leave it out",
     "--check-config --print-config": "write `triows routes module:app`, which imports it",
     "--debug": "write `Triows(debug=True)` in the application",
@@ -148,8 +154,6 @@ _MEANT = {
     "--header": "let a middleware add the header",
     "-u --user": _in_file("user = NUMBER"),
     "-g --group": _in_file("group = NUMBER"),
-    "-m --umask": _in_file("umask = 0o007"),
-    "--proxy-headers --forwarded-allow-ips": _NO_PROXY,
     "--timeout-graceful-shutdown --graceful-timeout": (
         "write `Triows(timeouts=Timeouts(shutdown_grace=SECONDS))` in the application"
     ),
@@ -183,7 +187,7 @@ _PREFIXES = {
     "--process-": _PROCESS,
     "--http": _ALWAYS_TRIO,
     "--h2-": _ALWAYS_TRIO,
-    "--proxy-": _NO_PROXY,
+    "--proxy-": _PROXIES,
     "--limit-": _OTHER_SETTING,
     "--max-": _OTHER_SETTING,
     "--no-": _OFF,

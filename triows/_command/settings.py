@@ -90,7 +90,6 @@ SETTINGS: Mapping[str, Kind] = {
     "read_timeout": SECONDS,
     "server_names": Many(Text()),
     "ssl_handshake_timeout": SECONDS,
-    "umask": Number(0, 0o777),
     "user": _ID,
     "verify_flags": _Flags(ssl.VerifyFlags),
     "verify_mode": _Flags(ssl.VerifyMode),

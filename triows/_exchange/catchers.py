@@ -18,7 +18,6 @@ from triows._reply import Refused
 from triows._where import name_of, where
 from triows.exceptions import (
     Disconnected,
-    HandlerCancelled,
     HTTPException,
     RouteSetupError,
     WebSocketClose,
@@ -41,7 +40,7 @@ Replaced: TypeAlias = (
 
 # They say themselves how an exchange ends. A function for Exception, which is for what nobody has
 # expected, doesn't get them.
-_MEANT = (HTTPException, WebSocketClose, WebSocketException, Disconnected, HandlerCancelled)
+_MEANT = (HTTPException, WebSocketClose, WebSocketException, Disconnected)
 
 
 class Catchers:

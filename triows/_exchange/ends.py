@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from triows._errors import is_a
+from triows._errors import add_note, is_a, leaves
 from triows._reasons import Reason
 from triows.exceptions import Disconnected, HandlerCancelled
 
-__all__ = ["is_end", "source_of", "why_cancelled"]
+__all__ = ["explain_cancellations", "is_end", "is_own_cancellation", "source_of", "why_cancelled"]
 
 # What the log says. It needs no words for the other reasons, because an error says more.
 _WHY = {
@@ -26,17 +26,39 @@ def is_end(error: BaseException, own: object) -> bool:
 
     Args:
         error: The error, which isn't a group.
-        own: What the disconnects of this exchange have as their source. A disconnect of another
-            exchange is an error here.
+        own: What the exceptions of this exchange have as their source. Those of another exchange
+            are errors here.
     """
     if is_a(error, Disconnected):
         return source_of(error) in (None, own)
-    return is_a(error, HandlerCancelled)
+    return is_own_cancellation(error, own)
+
+
+def is_own_cancellation(error: BaseException, own: object) -> bool:
+    """
+    Say whether it is what resources get when the handler of this exchange was cancelled.
+
+    If an exit hands on that the handler of another exchange was cancelled, or makes such an
+    exception itself, something has failed.
+    """
+    source = source_of(error) if is_a(error, HandlerCancelled) else None
+    return source is not None and source is own
 
 
 def source_of(error: BaseException) -> object:
-    """Return what a disconnect is about. This runs no code of a subclass."""
+    """Return what a disconnect, or a cancellation, is about. This runs no code of a subclass."""
     return object.__getattribute__(error, "__dict__").get("source")
+
+
+def explain_cancellations(error: BaseException, own: object) -> None:
+    """Add a note to each exception in *error* that says that another handler was cancelled."""
+    for leaf in leaves(error):
+        if is_a(leaf, HandlerCancelled) and not is_own_cancellation(leaf, own):
+            add_note(
+                leaf,
+                "this was raised for another handler, or by your own code: to hand on what went "
+                "wrong elsewhere, raise an exception of your own",
+            )
 
 
 def why_cancelled(reason: Reason | None, who: str) -> str:

@@ -36,9 +36,9 @@ from triows._injection.hosts import Host, ResourceStack
 from triows._left_open import close_left_open, refuse_left_open, scopes_of
 from triows._reasons import Reason
 from triows._stacks import add_stack, frames_of
-from triows.exceptions import Disconnected, HandlerCancelled, TeardownTimeout
+from triows.exceptions import Disconnected, TeardownTimeout
 
-from .ends import why_cancelled
+from .ends import is_own_cancellation, why_cancelled
 from .nursery import OwnNursery
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from triows._injection.guests import Guest
     from triows._settings import Timeouts
 
-    from .line import Line, Timer
+    from .line import Line, Straggler, Timer
 
 __all__ = ["Body", "Lifetime", "LifetimeStage", "Opening"]
 
@@ -60,7 +60,7 @@ Body: TypeAlias = "Callable[[ResourceStack, trio.Nursery | None], Awaitable[obje
 LifetimeStage: TypeAlias = Literal["arguments", "handler", "end"]
 
 # Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
-_NO_ERRORS = (Disconnected, HandlerCancelled, trio.Cancelled)
+_NO_ERRORS = (Disconnected, trio.Cancelled)
 
 
 class Opening(Struct, frozen=True):
@@ -82,12 +82,6 @@ class _HandlerEnd:
 
 
 _RETURNED = _HandlerEnd()
-
-
-def _has_news(exc: BaseException, known: Iterable[BaseException]) -> bool:
-    """Say whether there is an error behind another one that nobody would learn of otherwise."""
-    reported = {id(leaf) for error in known for leaf in leaves(error)}
-    return any(not is_a(one, *_NO_ERRORS) and id(one) not in reported for one in behind(exc))
 
 
 def _is_cancelled(scope: trio.CancelScope) -> bool:
@@ -126,6 +120,8 @@ class Lifetime:
     outer_nurseries = 0
     #: The value of :meth:`due` of which a warning was written.
     told = math.inf
+    #: What may still use the resources when the handler is over, apart from the nursery's tasks.
+    stragglers: Sequence[Straggler] = ()
     _stack: ResourceStack | None = None
     _nursery: OwnNursery | None = None
     _nursery_error: BaseException | None = None
@@ -136,6 +132,8 @@ class Lifetime:
     # Why the body is cancelled, and why it will be at its deadline.
     _cancelled: Reason | None = None
     _at_deadline = Reason.TIMEOUT
+    # What has failed beside the handler, if anything has. The handler may have returned before.
+    _failed: Reason | None = None
     # Whether the line has let go of the peer.
     _closed = False
     # When a grace is over, and why there is one. The limit of the opening may be earlier.
@@ -267,6 +265,8 @@ class Lifetime:
         """Cancel the handler at once."""
         if self._is_over:
             return
+        if self._failed is None and why.is_failure:
+            self._failed = why
         if self._cancelled is None:
             # If the body's deadline has passed, that came first. The body is only slow to end.
             self._cancelled = self._at_deadline if self._body.cancel_called else why
@@ -381,6 +381,7 @@ class Lifetime:
             self._is_over = self._is_lent
             self.line.note_over()
             self._stack = self._nursery = self._too_slow = None  # they refer to this object
+            self.stragglers = ()
             self.task = self.tasks = None
         if errors or cancelled is not None or self._nursery_error is not None:
             errors += self._take_nursery_error()
@@ -449,7 +450,7 @@ class Lifetime:
         """End the exchange. What has to be reported is added to *errors*."""
         assert self._stack is not None
         try:
-            await self._finish(outcome, errors)
+            outcome = await self._finish(outcome, errors)
             if not self._closed:
                 await self._let_go(errors)
         finally:
@@ -506,24 +507,29 @@ class Lifetime:
 
     # The end.
 
-    async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> None:
-        """Tell the peer, and exit the resources. What has to be reported is added to *errors*."""
+    async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> _HandlerEnd:
+        """
+        Tell the peer, and exit the resources. What has to be reported is added to *errors*.
+
+        Returns:
+            How the handler has ended, as resources see it.
+        """
         if outcome is _RETURNED and self.line.is_complete and self._is_plain:
             self._closed = True
-            return
+            return outcome
         timeouts = self._timeouts
         last = trio.current_time() + timeouts.teardown
         self._ends_by = last + timeouts.teardown
-        has_left = self._nursery is None or await self._nursery.leave(timeouts.teardown / 2)
+        late = await self._wait_for_others(last - timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
         found += self._take_nursery_error()
-        if not has_left and outcome is _RETURNED and self.line.tells_last:
+        if late and outcome is _RETURNED:
             # Not everything is done, so nobody may be told that it is.
+            self._failed = self._failed or Reason.TASK_FAILED
             found.append(
                 TeardownTimeout(
-                    f"a task in the {self.line.noun}'s nursery did not end in time, which is half "
-                    "of Timeouts.teardown"
+                    f"{late[0]} did not end in time, which is half of Timeouts.teardown"
                 )
             )
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
@@ -533,17 +539,40 @@ class Lifetime:
             await self._conclude(found, errors)
         if self._stack.hosts:
             seconds = timeouts.teardown
-            if self._nursery is not None or not self.line.tells_last:  # that took time
+            if self._nursery or self.stragglers or not self.line.tells_last:  # that took time
                 seconds = max(last - trio.current_time(), seconds / 2)
+            outcome = self._as_seen(outcome)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
             await self._conclude(found, errors)
             # To the line, they are normal ends. But there may be an error behind one.
-            errors += [one for one in failed if self._is_end(one) and _has_news(one, errors)]
+            errors += [one for one in failed if self._is_end(one) and self._has_news(one, errors)]
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
+        return outcome
+
+    async def _wait_for_others(self, until: float) -> list[str]:
+        """Wait for all that may use the resources beside the handler. Return what has not ended."""
+        late = []
+        if self._nursery is not None:
+            seconds = until - trio.current_time()
+            if not await self._nursery.leave(seconds):
+                late.append(f"a task in the {self.line.noun}'s nursery")
+        late += [one.name for one in self.stragglers if not await one.wait_over(until)]
+        return late
+
+    def _as_seen(self, outcome: _HandlerEnd) -> _HandlerEnd:
+        """
+        Return how the handler has ended for a resource that exits now.
+
+        What fails after the handler has returned, and before the first exit, fails the exchange. So
+        nothing may be committed, as if the handler had been cancelled.
+        """
+        if outcome is _RETURNED and self._failed is not None:
+            return _HandlerEnd(cancelled=self._failed)
+        return outcome
 
     async def _let_go(self, errors: list[BaseException]) -> None:
         """
@@ -599,6 +628,8 @@ class Lifetime:
             seconds=seconds,
             error=outcome.error,
             cancelled=outcome.cancelled,
+            own=self.line.own,
+            is_end=outcome.error is not None and self._is_end(outcome.error),
             spares_outlasting=spares,
         )
         known = [*errors, *([] if outcome.error is None else [outcome.error])]
@@ -615,10 +646,19 @@ class Lifetime:
         As in a handler, that is a normal end. It isn't one if the peer was told of an error,
         because nobody else would learn of that error.
         """
-        return not self._unexplained and self._is_end(exc) and not _has_news(exc, known)
+        return not self._unexplained and self._is_end(exc) and not self._has_news(exc, known)
 
     def _is_end(self, error: BaseException) -> bool:
         return all(self.line.is_end(leaf) for leaf in leaves(error))
+
+    def _has_news(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
+        """Say whether there is an error behind another one that nobody would learn of otherwise."""
+        reported = {id(leaf) for error in known for leaf in leaves(error)}
+        return any(
+            not (is_a(one, *_NO_ERRORS) or is_own_cancellation(one, self.line.own))
+            and id(one) not in reported
+            for one in behind(exc)
+        )
 
     async def _conclude(self, found: list[BaseException], errors: list[BaseException]) -> None:
         """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from triows._reasons import Reason
 
-__all__ = ["Conclusion", "Line", "Timed", "Timer"]
+__all__ = ["Conclusion", "Line", "Straggler", "Timed", "Timer"]
 
 
 class Timed(Protocol):
@@ -19,6 +19,21 @@ class Timed(Protocol):
 
     def on_due(self) -> None:
         """Called when its time is over."""
+
+
+class Straggler(Protocol):
+    """Something that may still run when the handler is over, and may use its arguments."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    async def wait_over(self, until: float, /) -> bool:
+        """
+        Wait until it is over, or until that time on Trio's clock, and return whether it is over.
+
+        A cancellation has no effect on this.
+        """
 
 
 class Timer(Protocol):
@@ -65,6 +80,10 @@ class Line(Protocol):
     @property
     def who(self) -> str:
         """The words that messages use for what runs, for example "the handler"."""
+
+    @property
+    def own(self) -> object:
+        """What the exceptions have as their source that are about this exchange."""
 
     @property
     def delivered(self) -> bool:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["agreed", "if_all", "instance_of", "invalid_request"]
 
+#: How many of the mistakes in a request the log names.
+_MOST_NAMED = 5
+
 E = TypeVar("E", bound=BaseException)
 
 
 def invalid_request(errors: Sequence[ParamError]) -> Reply:
-    """Make a 422 with every error that was found."""
-    return problem(
+    """Make a 422 with every error that was found. The log has their names, and no values."""
+    reply = problem(
         422,
         f"{counted(len(errors), 'mistake')} in the request",
         errors=[
@@ -33,6 +36,9 @@ def invalid_request(errors: Sequence[ParamError]) -> Reply:
             for error in errors
         ],
     )
+    names = [f"{one.location} {one.name!r}" if one.name else one.location for one in errors]
+    more = [f"{len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return evolve(reply, why=f"{reply.why}: {', '.join([*names[:_MOST_NAMED], *more])}")
 
 
 def if_all(found: Sequence[BaseException], *kinds: type[E]) -> list[E]:

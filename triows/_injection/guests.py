@@ -86,9 +86,8 @@ class Guest(Resource):
         finally:
             self._thrown = None
 
-    def release(self, error: BaseException | None, cancelled: str | None, deadline: float) -> None:
+    def release(self, deadline: float) -> None:
         """Let the resource exit until *deadline*. See :meth:`.Host.release`."""
-        self._let_raise(error, cancelled)
         self._deadline = deadline
         self.released = True
 

@@ -190,13 +190,8 @@ class Host(Resource):
         if not self.settled:
             self._entry.cancel()
 
-    def release(self, error: BaseException | None, cancelled: str | None, deadline: float) -> None:
-        """
-        Let the resource exit until *deadline*, on Trio's clock.
-
-        What is raised at its ``yield`` is said at :meth:`~.Resource._let_raise`.
-        """
-        self._let_raise(error, cancelled)
+    def release(self, deadline: float) -> None:
+        """Let the resource exit until *deadline*, on Trio's clock."""
         # Set this even if it isn't entered yet. A factory that shields itself may still enter.
         self._life.deadline = deadline
         if not self.entered:
@@ -320,6 +315,8 @@ class ResourceStack:
         seconds: float,
         error: BaseException | None = None,
         cancelled: str | None = None,
+        own: object = None,
+        is_end: bool = False,
         spares_outlasting: bool = False,
     ) -> list[BaseException]:
         """
@@ -333,6 +330,9 @@ class ResourceStack:
             error: What the handler raised. It is raised at each ``yield``.
             cancelled: Why the handler was cancelled, if it was. In that case
                 :exc:`~triows.HandlerCancelled` is raised at each guarded ``yield``.
+            own: The source of that.
+            is_end: Whether the error only means that the peer has left. Then nothing is raised at a
+                bare ``yield``.
             spares_outlasting: Whether those with ``until="sent"`` stay, for another call.
         """
         hosts, errors = self.hosts, []
@@ -345,7 +345,9 @@ class ResourceStack:
             share = (end - now) / len(hosts)
             # If a resource shielded itself and took all the time, the others still get the share
             # that they had at the beginning.
-            host.release(error, cancelled, now + (share if share > 0 else least))
+            if error is not None or cancelled is not None:
+                host.let_raise(error, cancelled, own, is_end=is_end)
+            host.release(now + (share if share > 0 else least))
             await host.wait_done()  # bounded by its deadline
             hosts.pop()
             if spares_outlasting:

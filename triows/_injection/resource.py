@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from starlette.requests import ClientDisconnect as StarlettesDisconnect
 
-from triows._errors import add_note, consists_of, says_only, without
+from triows._errors import add_note, says_only, without
 from triows._stacks import add_stack, frames_of
 from triows._where import where
 from triows.exceptions import Disconnected, HandlerCancelled, ResourceExpired, TeardownTimeout
@@ -74,20 +74,41 @@ class Resource:
             # Python itself refused something, and nothing else would say whose it was.
             add_note(exc, f"this is about the resource {self.factory.name}{self._at}")
 
-    def _let_raise(self, error: BaseException | None, cancelled: str | None) -> None:
+    def let_raise(
+        self,
+        error: BaseException | None,
+        cancelled: str | None,
+        own: object = None,
+        *,
+        is_end: bool = False,
+    ) -> None:
         """
-        Decide what is raised at the ``yield``.
+        Decide what is raised at the ``yield`` when it is released.
 
         If the handler raised, it is its error. If the handler was cancelled, it is
-        :exc:`~triows.HandlerCancelled`, with the reason. But if the peer has left or the handler
-        was cancelled, nothing is raised at a bare ``yield``: the lines after it run.
+        :exc:`~triows.HandlerCancelled`, with the reason. But if the handler was cancelled, or the
+        error only means that the peer has left, nothing is raised at a bare ``yield``: the lines
+        after it run.
+
+        Args:
+            error: What the handler raised.
+            cancelled: Why it was cancelled, if it was.
+            own: The source of the exception that says so.
+            is_end: Whether the error only means that the peer has left.
         """
-        # Each resource gets a HandlerCancelled of its own. If one exception were raised in several
-        # places, its traceback would grow each time.
-        self._thrown = error if cancelled is None else HandlerCancelled(cancelled, self._user)
-        self._spares_bare = cancelled is not None or (
-            error is not None and consists_of(error, Disconnected)
-        )
+        self._thrown = error if cancelled is None else self._cancellation(cancelled, own)
+        self._spares_bare = is_end or cancelled is not None
+
+    def _cancellation(self, reason: str, own: object) -> HandlerCancelled:
+        """
+        Make what is raised at the ``yield`` if the handler was cancelled.
+
+        Each resource gets one of its own. If one exception were raised in several places, its
+        traceback would grow each time.
+        """
+        cancelled = HandlerCancelled(reason, self._user)
+        cancelled.source = own
+        return cancelled
 
     def _to_raise(self) -> BaseException | None:
         """Return what is raised at the ``yield`` at which it is."""

@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import TypeAlias
 
 __all__ = [
+    "MOST_SHOWN",
     "Origins",
     "check_origins",
     "check_subprotocol",
     "origin_allowed",
+    "why_not_allowed",
 ]
 
 Origins: TypeAlias = Sequence[str]
@@ -127,6 +129,26 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None
     wanted = _normal(origin)
     return wanted is not None and any(_fits(wanted, _entry(entry)) for entry in allowed)
 
+
+def why_not_allowed(origin: str, host: str | None, allowed: Origins | None) -> str:
+    """
+    Say for the log why a page of *origin* may not connect.
+
+    Args:
+        origin: The request's ``Origin``. It comes from the peer, and so does *host*.
+        host: The request's ``Host``.
+        allowed: The origins that may connect.
+    """
+    page = repr(origin[:MOST_SHOWN])
+    if allowed is not None:
+        return f"origins does not allow the page at {page}"
+    if host is None:
+        return f"the page is at {page}, and there is no Host header"
+    return f"the page is at {page}, and the Host header is {host[:MOST_SHOWN]!r}"
+
+
+#: Characters of an origin or a host that the log shows. A browser's are rarely longer than 50.
+MOST_SHOWN = 100
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 

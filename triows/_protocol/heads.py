@@ -22,6 +22,7 @@ __all__ = [
     "GREATEST_LENGTH",
     "BadRequest",
     "Request",
+    "check_authority",
     "check_characters",
     "read_fields",
     "read_head",
@@ -249,7 +250,7 @@ def _read_block(block: bytes, version: str) -> _Block:
     if len(fields) != len(headers):
         _join_fields(fields, headers)
     if b"host" in fields:
-        _check_authority(fields[b"host"])
+        check_authority(fields[b"host"])
     elif version == "1.1":
         raise BadRequest(400, "no Host")
     length, is_chunked = 0, False
@@ -372,11 +373,11 @@ def _read_other_form(
     if match is None:
         raise BadRequest(400, "the target is neither a path nor an http URL")
     authority, path, query = match.groups()
-    _check_authority(authority)
+    check_authority(authority)
     # The client's Host is ignored (section 3.2.2). But it has to be valid, and in 1.1 be there.
     hosts = [number for number, (name, _) in enumerate(headers) if name == b"host"]
     for number in hosts:
-        _check_authority(headers[number][1])
+        check_authority(headers[number][1])
         headers[number] = (b"host", authority)
     if not hosts and version == "1.0":
         headers.insert(0, (b"host", authority))
@@ -385,7 +386,13 @@ def _read_other_form(
 
 # A server has few names, so the last ones are remembered. Those that are refused are not.
 @lru_cache(maxsize=64)
-def _check_authority(authority: bytes) -> None:
+def check_authority(authority: bytes) -> None:
+    """
+    Check a host, with or without a port.
+
+    Raises:
+        BadRequest: It isn't one.
+    """
     match = _AUTHORITY.fullmatch(authority)
     if match is None or len(authority) > LONGEST_AUTHORITY or int(match[1] or 0) >= 2**16:
         raise BadRequest(400, "the host isn't a name or an address, with or without a port")

@@ -34,6 +34,7 @@ from .response_headers import ResponseHeaders, added_to_result, encoded_with
 from .responses import begin_response, is_whole, send_response, whole_of
 from .serving import ServedRequests
 from .streaming import send_parts
+from .threads import follow_threads
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class RequestEndpoint(ServedRequests):
 
     plan: Plan
     results: ResultPlan
+    #: Whether the handler runs in a thread.
+    in_thread: bool
     #: Whether whole results get an ``ETag``, and may be answered with 304.
     has_etags: bool
     #: What is given for the application.
@@ -99,7 +102,7 @@ class RequestEndpoint(ServedRequests):
     @needs_lifetime.default
     def _(self) -> bool:
         waits = any(not _is_instant(step.factory) for step in self.plan.body.steps)
-        return self._wants_nursery or self._is_streamed or waits
+        return self._wants_nursery or self._is_streamed or waits or self.in_thread
 
     @may_need_scope.default
     def _(self) -> bool:
@@ -174,6 +177,8 @@ class RequestEndpoint(ServedRequests):
                 await self._stream(arguments, exchange, own)
                 line.finish = partial(exchange.transport.send_nowait, b"", more=False)
                 return
+            if self.in_thread:
+                lifetime.stragglers = follow_threads()
             result = await self.handler(**arguments)
             if isinstance(result, Response):
                 await begin_response(result, exchange.scope, line, own)

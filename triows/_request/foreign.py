@@ -101,6 +101,10 @@ class ForeignRequest:
         return self.status is not None
 
     @property
+    def refused_with(self) -> int | None:
+        return None if self.server is None else self.server.refused_with
+
+    @property
     def receive_timeout(self) -> float | None:
         return None if self.server is None else self.server.receive_timeout
 

@@ -9,32 +9,35 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._errors import consists_of, without_cancelled
+from triows._exchange.log_lines import log_refusal
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
 from .foreign import ForeignRequest
 from .kept import KeptEnd
-from .transport import DISCONNECTS
+from .transport import DISCONNECTS, INCOMPLETE
 
 if TYPE_CHECKING:
     from triows.types import ASGIApp, Message, Receive, Scope, Send
 
     from .transport import EngineRequest, RequestTransport
 
-__all__ = ["CUT", "cut_response", "guarded", "open_request"]
+__all__ = ["CUT", "cut_response", "guarded", "note_line", "open_request"]
 
 
 class _Below(ABC):
     """What is below the middlewares."""
 
-    __slots__ = ("_above", "_is_over", "error")
+    __slots__ = ("_above", "_is_over", "error", "has_line")
 
     def __init__(self) -> None:
         # A middleware may call the application several times.
         self._above: list[ForeignRequest] = []
         # Whether the client has its whole response, or can't get one any more.
         self._is_over = False
+        #: Whether somebody has written the line of the request.
+        self.has_line = False
         #: What has ended the application in the middle of its response. A middleware that has got
         #: it may raise another error first, because the response was cut.
         self.error: BaseException | None = None
@@ -42,6 +45,16 @@ class _Below(ABC):
     @abstractmethod
     def cut(self) -> None:
         """Let nothing more be sent."""
+
+    @property
+    @abstractmethod
+    def status(self) -> int | None:
+        """The status of the response, if one has begun."""
+
+    @property
+    @abstractmethod
+    def is_complete(self) -> bool:
+        """Whether the whole response was handed over."""
 
     @abstractmethod
     def hold_end(self) -> None:
@@ -88,6 +101,14 @@ class _BelowOurs(_Below):
         self._request = request
         self._before = request.on_left
 
+    @property
+    def status(self) -> int | None:
+        return self._request.status
+
+    @property
+    def is_complete(self) -> bool:
+        return self._request.complete
+
     def cut(self) -> None:
         if not self._request.begun:
             for above in self._above:
@@ -128,14 +149,19 @@ class _BelowForeign(_Below):
         method: The method of the request.
     """
 
-    __slots__ = ("_is_cut", "_kept", "_method", "_send")
+    __slots__ = ("_is_cut", "_kept", "_method", "_send", "status")
 
     def __init__(self, send: Send, method: str) -> None:
         super().__init__()
+        self.status: int | None = None
         self._is_cut = False
         self._kept: KeptEnd | None = None
         self._method = method
         self._send = send
+
+    @property
+    def is_complete(self) -> bool:
+        return self._is_over
 
     def cut(self) -> None:
         self._is_cut = True
@@ -152,6 +178,7 @@ class _BelowForeign(_Below):
         events = (event,) if self._kept is None else self._kept.pass_on(event)
         for one in events:
             await self._send(one)
+            self.status = one.get("status", self.status)
             if one["type"] in _ENDS and not one.get("more_body", False):
                 self.note_over()
         if not events:
@@ -203,7 +230,17 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
         raise error from None
     finally:
         _current.reset(token)
+        if below.status is not None and not below.has_line:
+            why = "a middleware has answered" if below.is_complete else INCOMPLETE
+            log_refusal(scope, below.status, None, why)
         below.let_go()
+
+
+def note_line() -> None:
+    """Note that the line of the request of this task is written, or is going to be."""
+    below = _current.get()
+    if below is not None:
+        below.has_line = True
 
 
 def cut_response(receive: Receive, send: Send, error: BaseException | None = None) -> None:

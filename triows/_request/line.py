@@ -9,12 +9,12 @@ import trio
 from attrs import evolve
 
 from triows._errors import add_note, is_a, leaves, text_of
-from triows._exchange.ends import source_of
+from triows._exchange.ends import explain_cancellations, is_own_cancellation, source_of
 from triows._exchange.line import Conclusion
 from triows._exchange.refusals import agreed, if_all
 from triows._reasons import Reason
 from triows._reply import problem, try_later
-from triows.exceptions import ClientDisconnect, HandlerCancelled, InvalidRequest
+from triows.exceptions import ClientDisconnect, InvalidRequest
 
 from .body import BodyTooLarge, UnsupportedCoding
 from .media import UnsupportedMedia
@@ -85,6 +85,10 @@ class RequestLine:
         return self.transport.complete
 
     @property
+    def own(self) -> object:
+        return self.transport
+
+    @property
     def ended(self) -> bool:
         return self.transport.complete or self.transport.left
 
@@ -100,10 +104,10 @@ class RequestLine:
         if is_a(error, *DISCONNECTS):
             # If the client of this request is there, that of another one may have gone.
             return self.transport.left or source_of(error) in (None, self.transport)
-        return is_a(error, HandlerCancelled)
+        return is_own_cancellation(error, self.transport)
 
     def explain(self, error: BaseException) -> None:
-        """Add nothing."""
+        explain_cancellations(error, self.transport)
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         if self._replaced is not None and errors and not self.transport.begun:

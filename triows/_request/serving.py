@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from triows._exchange.log_lines import log_refusal
 from triows._log import logger
-from triows._reply import respond, try_later
+from triows._reply import try_later
 from triows.exceptions import ClientDisconnect
 
 from .exchange import RequestExchange
-from .guard import CUT, cut_response, open_request
-from .log_lines import log_end
+from .guard import CUT, cut_response, note_line, open_request
+from .log_lines import answer, log_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -85,13 +84,11 @@ class ServedRequests(ABC):
         """
         exchanges = self.exchanges
         if exchanges.draining and exchanges.grace_left(self.settings.timeouts) <= 0:
-            refusal = try_later("the server is shutting down")
-            try:
-                await respond(send, refusal)
-            finally:  # the client may have left
-                log_refusal(scope, refusal.status, self.path, refusal.why)
+            await answer(scope, send, try_later("the server is shutting down"), self.path)
             return
         transport, is_within = open_request(scope, receive, send)
+        if is_within:
+            note_line()  # a middleware may have answered long before this is over
         # What is around the application would be cancelled as well, so there must be nothing.
         is_alone = not (is_within or (self.may_need_scope and self.needs_scope))
         around = transport.lend_scope() if is_alone else None

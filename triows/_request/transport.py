@@ -74,6 +74,10 @@ class RequestTransport(Protocol):
     now: Callable[[], float]
 
     @property
+    def refused_with(self) -> int | None:
+        """The status with which our server has answered in place of the application."""
+
+    @property
     def timer(self) -> Timer | None:
         """What calls in time whoever was lent the scope. ``None`` if it is never lent."""
 

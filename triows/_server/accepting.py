@@ -103,6 +103,8 @@ def accept_rest(
             return
         try:
             connection, _ = listener.accept()
+        except (InterruptedError, ConnectionAbortedError):
+            continue
         except OSError as exc:
             if exc.errno in _GONE:
                 continue

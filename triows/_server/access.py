@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hypercorn.logging import Logger
 
+from triows._log import peer_of
 from triows._printable import printable
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def _escaped(request: dict[str, Any]) -> dict[str, Any]:
     # Middleware may have taken the address from a header.
     if client := request.get("client"):
         escaped["client"] = (printable(str(client[0])), *client[1:])
+    else:
+        escaped["client"] = (peer_of(request),)  # Hypercorn would write "None"
     return escaped
 
 

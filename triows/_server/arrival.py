@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triows._transports.wire import Wire
 
-__all__ = ["Addresses", "Arrival"]
+    from .tls_extension import Described
+
+__all__ = ["Addresses", "Arrival", "Preface"]
 
 
 @frozen
@@ -18,8 +22,27 @@ class Addresses:
 
     #: ``None`` on a Unix socket.
     client: tuple[str, int] | None
-    server: tuple[str, int] | None
+    #: The path and ``None`` on a Unix socket.
+    server: tuple[str, int | None] | None
     secure: bool
+    #: What applications see of TLS, if this process has it from the peer itself.
+    tls: Described | None = None
+
+
+class Preface(Protocol):
+    """What has to be read before the wire is started. It says between whom the connection is."""
+
+    def start(self, introduce: Callable[[Addresses], None], close: Callable[[], None]) -> None:
+        """
+        Begin to read. One of the two is called, once, unless the connection is closed before.
+
+        Args:
+            introduce: Called with the two ends. From then on, the preface reads nothing.
+            close: Closes the connection, because it can't be served.
+        """
+
+    def fail(self, why: str) -> None:
+        """Close the connection, and log why."""
 
 
 @frozen(eq=False)
@@ -28,3 +51,5 @@ class Arrival:
 
     wire: Wire
     addresses: Addresses
+    #: What comes before everything else, if a proxy introduces its client.
+    preface: Preface | None = None

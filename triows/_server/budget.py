@@ -11,7 +11,7 @@ from hypercorn.config import Config
 
 from triows._settings import Timeouts
 
-from .connection import LINGER
+from .newcomers import LINGER
 
 if TYPE_CHECKING:
     from triows._app import Triows

@@ -8,12 +8,9 @@ task while nothing happens, and each request has one.
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from triows._log import peer_of
-from triows._printable import printable
 from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
@@ -24,7 +21,9 @@ from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
 from .deadline import NEVER, Deadline
-from .output import Output
+from .log_lines import log_closed, log_cut, log_other_host, log_refused
+from .newcomers import LINGER
+from .output import CANCELLED, Output
 from .request import StreamRequest
 
 if TYPE_CHECKING:
@@ -36,13 +35,11 @@ if TYPE_CHECKING:
     from triows._transports.pinger import Pinger
     from triows._transports.wire import Sink, Wire
 
-    from .arrival import Addresses
+    from .arrival import Addresses, Preface
     from .pool import Worker
     from .services import HTTPServices
 
-__all__ = ["LINGER", "HTTPConnection"]
-
-logger = logging.getLogger("triows")
+__all__ = ["HTTPConnection"]
 
 #: How many bytes may wait that nobody has asked for: the rest of a body, or further requests.
 _MOST = READS * CHUNK
@@ -54,10 +51,6 @@ _MOST_DROPPED = CHUNK
 #: How many requests of a connection may run at a time: one that isn't answered, and those that do
 #: something after their response. Otherwise a client could start any number of tasks.
 _MOST_RUNNING = 16
-
-#: Seconds that a connection may take to make its first request when the server shuts down. A client
-#: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
-LINGER = 0.5
 
 
 class HTTPConnection:
@@ -76,6 +69,7 @@ class HTTPConnection:
         "_context",
         "_current",
         "_deadline",
+        "_ends",
         "_has_eof",
         "_has_little_time",
         "_is_closed",
@@ -86,6 +80,7 @@ class HTTPConnection:
         "_is_upgraded",
         "_more_time",
         "_path",
+        "_preface",
         "_reader",
         "_requests",
         "_running",
@@ -110,7 +105,11 @@ class HTTPConnection:
         context: Context,
     ) -> None:
         self.wire = wire
+        #: Between whom the last request was. Proxies may say something else for each of them.
         self.addresses = addresses
+        self._ends = addresses
+        # Exists until a proxy has introduced its client.
+        self._preface: Preface | None = None
         self.turn = services.turn
         self.own_lines = services.own_lines
         self._services = services
@@ -153,13 +152,28 @@ class HTTPConnection:
         # Exists while the application waits for a body.
         self._body: BodyWatch | None = None
 
-    def start(self) -> None:
-        """Begin to read."""
+    def start(self, preface: Preface | None = None) -> None:
+        """
+        Begin to read.
+
+        Args:
+            preface: What has to be read first. It has a part of the same time.
+        """
         patience = self._services.head_timeout
         if self.addresses.secure and self._services.tls_timeout < patience:
             self._more_time = patience - self._services.tls_timeout
             patience = self._services.tls_timeout
         self._deadline.move(patience)
+        self._preface = preface
+        if preface is None:
+            self.wire.start(self._services.tasks, self)
+        else:
+            preface.start(self._introduce, self.close)
+
+    def _introduce(self, ends: Addresses) -> None:
+        """Begin to read for the client that a proxy has introduced."""
+        self._preface = None
+        self.addresses = self._ends = ends
         self.wire.start(self._services.tasks, self)
 
     def answer_last(self) -> None:
@@ -172,7 +186,7 @@ class HTTPConnection:
         """
         End soon: after the response, or if no request comes.
 
-        A client that has just connected has :data:`LINGER` seconds to make its request.
+        A client that has just connected has :data:`.LINGER` seconds to make its request.
 
         Args:
             idle: How many seconds any other client has to make another request.
@@ -212,6 +226,7 @@ class HTTPConnection:
         if self._is_closed:
             return
         self._is_closed = self._is_last = True
+        self._preface = None  # it refers to this object
         self._stop_watching_body()
         if self._current is not None:
             self._current.note_left(gone=True)
@@ -236,7 +251,7 @@ class HTTPConnection:
             try:
                 head = self._reader.receive_request(data)
             except BadRequest as exc:
-                self._refuse(exc.status, exc.detail)
+                self._refuse(exc)
             else:
                 self._begin(head)
         elif self._websocket is not None:
@@ -305,7 +320,7 @@ class HTTPConnection:
         try:
             head = self._reader.next_request()
         except BadRequest as exc:
-            self._refuse(exc.status, exc.detail)
+            self._refuse(exc)
         else:
             self._begin(head)
 
@@ -315,8 +330,18 @@ class HTTPConnection:
             self._wait_for_head()
             return
         services = self._services
+        if services.forwarding is not None:
+            self.addresses = services.forwarding.read(head, self._ends)
         if services.serves is not None and not services.serves(head):
-            self._refuse(404, "this server is not here", head)
+            log_other_host(self.addresses, 404, head)
+            self._answer_last(problem(404, "this server is not here"), head)
+            return
+        upgrades = head.upgrade and asks_for_websocket(head.headers)
+        if upgrades and self._has_little_time and self._requests:
+            # Only proxies keep a connection for a handshake. If it is closed without an answer, a
+            # proxy repeats the handshake, maybe at another server, because it may repeat any GET
+            # (RFC 9110, section 9.2.2). It would pass a 503 on to its client.
+            self.close()
             return
         self._deadline.at = NEVER
         self._is_idle = False
@@ -324,7 +349,7 @@ class HTTPConnection:
         self._path = head.path
         if services.note_request is not None:
             services.note_request()
-        if head.upgrade and asks_for_websocket(head.headers):
+        if upgrades:
             self._begin_upgrade(head)
             return
         request = StreamRequest(self, head, self.new_writer(head))
@@ -410,7 +435,8 @@ class HTTPConnection:
         self._current = None
         request.note_left(gone=True)  # a task that the application has left can't answer either
         request.summary = {"status": 500, "headers": []}
-        self._reply(problem(500), "the application has not answered", request.head)
+        log_refused(self.addresses, 500, "the application has not answered", request.head)
+        self._answer_last(problem(500), request.head)
 
     def _drop(self, request: StreamRequest) -> None:
         if request.writer.ends_by_close:
@@ -484,23 +510,21 @@ class HTTPConnection:
         self._is_last = True
         self._stop_watching_body()
         begun = request.writer.begun
+        # The line of the request says it.
+        request.why_left = exc.detail
         if not begun:
             self._current = None
+            request.refused_with = exc.status
             request.summary = {"status": exc.status, "headers": []}
-            self._refuse(exc.status, exc.detail, request.head)
-            request.why_left = f"refused with {exc.status}"
+            self._answer_last(problem(exc.status, exc.detail), request.head)
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
         """Watch whether the client sends the body of a request, until it is over."""
         if self._body is None:
-            services = self._services
-            patience = request.receive_timeout
-            if patience is None:
-                patience = services.timeouts.receive
-            patience = min(patience, services.read_timeout)
+            patience = self._services.body_timeout(request.receive_timeout)
             too_slow = partial(self._fail, request, _SLOW_BODY)
-            self._body = BodyWatch(services.pinger, patience, too_slow)
+            self._body = BodyWatch(self._services.pinger, patience, too_slow)
         return self._body
 
     def _stop_watching_body(self) -> None:
@@ -510,35 +534,27 @@ class HTTPConnection:
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
-        client = self.addresses.client
-        peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = self._path.decode("ascii")
-        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
-        if self._current is not None and not self._current.left:
-            self._current.why_left = INCOMPLETE
+        if self._current is not None:
+            # Its line says it. What has cancelled it is said there anyway.
+            self._current.why_left = INCOMPLETE if why == CANCELLED else f"response cut: {why}"
+        else:
+            # The application has ended, and its line is written.
+            log_cut(self.addresses, self._path.decode("ascii"), why)
         self.close(abort=True)
 
-    def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
-        """Refuse what the client has sent. This ends the connection."""
-        self._reply(problem(status, detail), detail, head)
+    def _refuse(self, bad: BadRequest) -> None:
+        """Refuse a request that can't be read. This ends the connection."""
+        log_refused(self._ends, bad.status, bad.detail)
+        self._answer_last(problem(bad.status, bad.detail), None)
 
-    def _reply(self, reply: Reply, why: str, head: Request | None) -> None:
+    def _answer_last(self, reply: Reply, head: Request | None) -> None:
         """
         Answer without waiting, and end the connection.
 
         Args:
             reply: The answer.
-            why: What the log says.
             head: The request, if it could be read.
         """
-        peer = peer_of({"client": self.addresses.client})
-        logger.info(
-            "%s refused %d (%s)",
-            peer,
-            reply.status,
-            printable(why),
-            extra={"peer": peer, "status": reply.status, "route": None},
-        )
         try:
             is_sent = self.output.write_last(whole_response(reply, self.own_lines(), head))
         except ClientDisconnect:
@@ -607,11 +623,15 @@ class HTTPConnection:
 
     def _end_waiting(self) -> None:
         """Called when the deadline has passed."""
-        if self._more_time and not self._requests and self.wire.secured:
+        if self._preface is not None and not self._is_last:
+            self._preface.fail("the PROXY header is missing, or comes too slowly")
+        elif self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._deadline.move(more)
         elif self.output.is_empty:
+            if self._reader.unread:
+                log_closed(self._ends, "the head of its request has not come in time")
             self.close()
         else:
             self._linger()  # the client doesn't have all responses yet

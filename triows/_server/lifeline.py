@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import trio
 from attrs import astuple, frozen
@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 
     from .budget import Budget
 
-__all__ = ["LAST", "REPLACED", "Inherited", "Lifeline", "inherited"]
+__all__ = [
+    "LAST",
+    "REPLACED",
+    "TURN",
+    "Inherited",
+    "InheritedSocket",
+    "Lifeline",
+    "inherited",
+    "written",
+]
 
 #: What the parent writes before it tells a worker to end: whether all workers end, so that nobody
 #: accepts connections any more, or another worker has taken its place. No signal has these numbers.
 LAST: Final = 0
 REPLACED: Final = 255
+
+#: What the parent writes to ask a worker whether its event loop turns.
+TURN: Final = 254
 
 #: How often a worker that was told to end looks for that, and the seconds between two looks. A
 #: service manager may send its signal to all processes at the same time, so that a worker gets it
@@ -53,8 +65,8 @@ class Lifeline:
         """
         Return the signals after which the parent wants this worker to end at once.
 
-        :data:`LAST` and :data:`REPLACED` may be among them. There are none if the parent is gone.
-        Call it when :meth:`fileno` is readable.
+        :data:`LAST`, :data:`REPLACED` and :data:`TURN` may be among them. There are none if the
+        parent is gone. Call it when :meth:`fileno` is readable.
         """
         return self._read(0)
 
@@ -85,9 +97,43 @@ class Lifeline:
                 self._others_go_on = False
         return written
 
+    def report_turn(self) -> None:
+        """Answer :data:`TURN`. Call it in the event loop: that it runs is the answer."""
+        with suppress(OSError):
+            self._socket.sendall(b"\n")
+
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
         return self._socket.fileno()
+
+
+@frozen
+class InheritedSocket:
+    """
+    A listening socket from the parent, with what the worker can't find out.
+
+    The worker's own configuration may be another one by now, because a file can change.
+    """
+
+    socket: socket.socket
+    #: Whether its connections don't use TLS, although those of other sockets do.
+    is_plain: bool
+    #: Whether it belongs to somebody else than the parent, such as systemd.
+    is_borrowed: bool
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Take over the socket for which the parent has written *text*."""
+        number = text.rstrip(_PLAIN + _BORROWED)
+        return cls(socket.socket(fileno=int(number)), _PLAIN in text, _BORROWED in text)
+
+
+_PLAIN, _BORROWED = "p", "b"
+
+
+def written(sock: socket.socket, *, is_plain: bool, is_borrowed: bool) -> str:
+    """Write what :meth:`InheritedSocket.read` reads."""
+    return f"{sock.fileno()}{_PLAIN if is_plain else ''}{_BORROWED if is_borrowed else ''}"
 
 
 @frozen
@@ -95,10 +141,10 @@ class Inherited:
     """What a worker gets from its parent. All workers share the listening sockets."""
 
     lifeline: Lifeline
-    sockets: Sequence[socket.socket]
+    sockets: Sequence[InheritedSocket]
 
 
-def inherited(numbers: str) -> Inherited:
+def inherited(texts: str) -> Inherited:
     """
     Become a worker: take over the descriptors with which this process was started.
 
@@ -106,14 +152,14 @@ def inherited(numbers: str) -> Inherited:
     process with the same name.
 
     Args:
-        numbers: The descriptors as the parent wrote them, separated by commas: the lifeline's,
+        texts: The descriptors as the parent wrote them, separated by commas: the lifeline's,
             then those of the listening sockets.
     """
-    line, *listening = (socket.socket(fileno=int(number)) for number in numbers.split(","))
-    for sock in (line, *listening):
+    line, *listening = (InheritedSocket.read(text) for text in texts.split(","))
+    for one in (line, *listening):
         # The application's own child processes must not inherit them: they would keep the
         # address in use and the lifeline open.
-        os.set_inheritable(sock.fileno(), False)
+        os.set_inheritable(one.socket.fileno(), False)
     # Not SIG_IGN, which the application's child processes would inherit.
     signal.signal(signal.SIGHUP, lambda number, frame: None)
-    return Inherited(Lifeline(line), listening)
+    return Inherited(Lifeline(line.socket), listening)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
-import stat
 import traceback
 from contextlib import ExitStack
 from enum import Enum
@@ -21,14 +19,16 @@ from triows._managers import contextmanager
 from triows.exceptions import AddressError
 
 from .addresses import check_address
-from .newcomers import identity
+from .newcomers import identity, remove_file
+from .unix import bind_path, named, path_of, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .lifeline import Inherited
     from .newcomers import Identity
 
-__all__ = ["Heir", "Listener", "configuration", "listening"]
+__all__ = ["Heir", "Listener", "configuration", "listening", "listening_by"]
 
 
 def configuration(**settings: Any) -> Config:
@@ -62,10 +62,10 @@ def _next() -> Heir:
     return Heir.NEXT
 
 
-def _heir_of_worker(others: Callable[[], bool | None], address: str) -> Heir:
+def _heir_of_worker(others: Callable[[], bool | None], is_borrowed: bool) -> Heir:
     if others() is not False:
         return Heir.OTHERS
-    return Heir.NEXT if _is_descriptor(address) else Heir.NOBODY
+    return Heir.NEXT if is_borrowed else Heir.NOBODY
 
 
 @frozen
@@ -80,10 +80,24 @@ class Listener:
     #: Of a Unix socket, which file it is. Somebody may put another socket in its place.
     file: Identity | None = Factory(lambda self: identity(self.socket), takes_self=True)
 
+    def close(self) -> None:
+        """
+        Close the socket. A second call has no effect.
+
+        The file of a Unix socket that is ours alone is removed before that, so that another server
+        can bind the path at once.
+        """
+        if self.socket.fileno() >= 0:
+            if self.heir() is Heir.NOBODY:
+                remove_file(self.socket, self.file)
+            self.socket.close()
+
     @property
     def url(self) -> str:
         """The URL at which it can be reached, as Hypercorn writes it."""
-        name = repr_socket_addr(self.socket.family, self.socket.getsockname())
+        family, own = self.socket.family, self.socket.getsockname()
+        is_unix = family == socket.AF_UNIX
+        name = f"unix:{named(own)}" if is_unix else repr_socket_addr(family, own)
         return f"{'https' if self.secure else 'http'}://{name}"
 
 
@@ -95,7 +109,6 @@ def _is_descriptor(address: str) -> bool:
 def listening(
     config: Config,
     sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool | None] | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -105,8 +118,6 @@ def listening(
     Args:
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
-        others: For a worker, whose *sockets* are those of ``config.bind``: says whether other
-            workers go on when this one ends, or ``None`` if that isn't known.
 
     Raises:
         AddressError: An address can't be bound.
@@ -125,13 +136,31 @@ def listening(
             raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
         for sock in sockets:
             _listen(config, sock)
-        if others is None:
-            heirs = [_next] * len(sockets)
-        else:
-            heirs = [partial(_heir_of_worker, others, address) for address in config.bind]
+        yield [Listener(sock, config.ssl_enabled, _next) for sock in sockets]
+
+
+@contextmanager
+def listening_by(config: Config, inherited: Inherited) -> Iterator[list[Listener]]:
+    """
+    Listen as a worker. Its sockets are closed at the end of the block.
+
+    Args:
+        config: Hypercorn's configuration. Its addresses have no effect.
+        inherited: What the worker got from its parent.
+    """
+    others = inherited.lifeline.others_go_on
+    with ExitStack() as stack:
+        for one in inherited.sockets:
+            stack.callback(one.socket.close)
+        for one in inherited.sockets:
+            _listen(config, one.socket)
         yield [
-            Listener(sock, config.ssl_enabled, heir)
-            for sock, heir in zip(sockets, heirs, strict=True)
+            Listener(
+                one.socket,
+                config.ssl_enabled and not one.is_plain,
+                partial(_heir_of_worker, others, one.is_borrowed),
+            )
+            for one in inherited.sockets
         ]
 
 
@@ -144,22 +173,24 @@ def _bound(config: Config, stack: ExitStack) -> list[Listener]:
     for address in (*with_tls, *without):
         check_address(address)
     return [
-        Listener(
-            _bind(config, address, stack),
-            secure,
-            _next if _is_descriptor(address) else _nobody,
-        )
+        _bind(config, address, stack, secure=secure)
         for addresses, secure in ((with_tls, True), (without, False))
         for address in addresses
     ]
 
 
-def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
-    """Bind one address as Hypercorn does, so that an error can name it, and listen there."""
+def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Listener:
+    """Bind one address, so that an error can name it, and listen there."""
     try:
-        _check_unused(address)
-        (sock,) = config._create_sockets([address])
-        stack.callback(sock.close)
+        path = path_of(address)
+        if path is None:
+            (sock,) = config._create_sockets([address])
+        else:
+            sock = socket.socket(socket.AF_UNIX)
+            stack.callback(sock.close)
+            bind_path(sock, path, config)
+        listener = Listener(sock, secure, _next if _is_descriptor(address) else _nobody)
+        stack.callback(listener.close)
         # Do this at once, or the same address could be bound a second time.
         _listen(config, sock)
     except OSError as exc:
@@ -167,7 +198,7 @@ def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
         raise AddressError(
             exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
         ) from exc
-    return sock
+    return listener
 
 
 def _listen(config: Config, sock: socket.socket) -> None:
@@ -176,34 +207,6 @@ def _listen(config: Config, sock: socket.socket) -> None:
         raise ValueError(f"{sock!r} is not bound: call its bind() first")
     sock.setblocking(False)
     sock.listen(config.backlog)
-
-
-def _check_unused(address: str) -> None:
-    """
-    Refuse the path of a socket at which somebody listens. Hypercorn would put its own there.
-
-    The file of a server that is gone stays behind, and may be replaced.
-
-    Raises:
-        OSError: Somebody listens there, or nobody can tell.
-    """
-    kind, _, path = address.partition(":")
-    if kind != "unix" or not _is_socket(path):
-        return
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.setblocking(False)  # the listener's queue may be full
-        code = sock.connect_ex(path)
-    if code in {0, errno.EAGAIN, errno.EINPROGRESS, errno.EPROTOTYPE}:
-        code = errno.EADDRINUSE
-    if code not in {errno.ECONNREFUSED, errno.ENOENT}:
-        raise OSError(code, os.strerror(code))
-
-
-def _is_socket(path: str) -> bool:
-    try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _close_unbound(exc: OSError) -> None:
@@ -216,18 +219,11 @@ def _close_unbound(exc: OSError) -> None:
 
 def _reason(address: str, exc: OSError) -> str:
     """Say in plain words why an address can't be bound."""
-    path = address.removeprefix("unix:") if address.startswith("unix:") else None
     if isinstance(exc, socket.gaierror):
         return f"there is no host of that name ({exc.strerror})"
-    if path is not None and "too long" in str(exc):
-        return "the path is too long for a Unix socket, which may have about 100 characters"
-    taken = path is not None and os.path.exists(path) and not _is_socket(path)
-    if path is not None and taken and exc.errno in {errno.EADDRINUSE, errno.EISDIR}:
-        return f"there is a {'folder' if os.path.isdir(path) else 'file'} of that name"
-    if path is not None and exc.errno in {errno.EACCES, errno.EPERM}:
-        return f"permission denied to create {path!r}"
-    if path is not None and exc.errno == errno.ENOENT:
-        return f"there is no folder {os.path.dirname(path)!r}"
+    path = path_of(address)
+    if path is not None and (why := reason(path, exc)) is not None:
+        return why
     return _REASONS.get(exc.errno or 0) or exc.strerror or str(exc)
 
 

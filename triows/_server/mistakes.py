@@ -10,9 +10,11 @@ from hypercorn.config import Config
 
 from triows._app import Triows
 from triows._loop import note_loop
+from triows._request_ids import RequestIds
 from triows._routing.websocket_route import WebSocketRoute
 
 from .drain import Drain
+from .proxy import Proxy, check_listeners
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +24,8 @@ __all__ = [
     "check_app",
     "check_config",
     "check_drain",
+    "check_proxy",
+    "check_request_ids",
     "check_sockets",
     "check_trigger",
     "wait_triggered",
@@ -233,6 +237,37 @@ def check_drain(drain: object) -> None:
     seconds = isinstance(drain, int | float) and not isinstance(drain, bool)
     instead = f"drain=Drain(delay={drain})" if seconds else "drain=Drain(delay=...)"
     raise TypeError(f"drain takes a triows.Drain, not {drain!r}: write {instead}")
+
+
+def check_proxy(proxy: object, config: Config, sockets: object) -> None:
+    """
+    Refuse what isn't a :class:`.Proxy`, or is one for listeners that aren't there.
+
+    Raises:
+        TypeError: It isn't one. The message says what to write instead.
+        ValueError: It names an address at which the server doesn't listen.
+    """
+    if isinstance(proxy, Proxy):
+        check_listeners(proxy, config, sockets)
+    elif proxy is not None:
+        raise TypeError(
+            f"proxy takes a triows.Proxy, not {proxy!r}: write "
+            "proxy=Proxy(trusted=['10.0.0.1'], headers='x-forwarded')"
+        )
+
+
+def check_request_ids(request_ids: object) -> None:
+    """
+    Refuse what isn't :class:`RequestIds`.
+
+    Raises:
+        TypeError: It isn't. The message says what to write instead.
+    """
+    if request_ids is not None and not isinstance(request_ids, RequestIds):
+        raise TypeError(
+            f"request_ids takes triows.RequestIds, not {request_ids!r}: write "
+            "request_ids=RequestIds()"
+        )
 
 
 def check_sockets(sockets: Sequence[object] | None) -> None:

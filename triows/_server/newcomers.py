@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     #: The device and the inode of a file, which no other file has.
     Identity: TypeAlias = tuple[int, int]
 
-__all__ = ["QUIET", "identity", "turn_away"]
+__all__ = ["LINGER", "QUIET", "identity", "remove_file", "turn_away"]
+
+#: Seconds that a connection may take to make its first request when the server shuts down. A client
+#: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
+LINGER = 0.5
 
 #: Seconds between the last newcomer and the end of a listener. What had begun before arrives
 #: meanwhile: the third packet of a TCP handshake takes one round trip, and within a data center
@@ -61,15 +65,28 @@ def turn_away(listener: socket.socket, file: Identity | None) -> None:
         file: What :func:`identity` has returned for it. Another file of that name is left alone.
     """
     if listener.family == socket.AF_UNIX:
-        if file is not None and file == identity(listener):
-            with suppress(OSError):  # somebody else was faster
-                os.unlink(listener.getsockname())
+        remove_file(listener, file)
     elif sys.platform == "linux":
         program = ctypes.create_string_buffer(_NO_NEW_HANDSHAKES, len(_NO_NEW_HANDSHAKES))
         # struct sock_fprog: how many instructions, and where they are
         described = struct.pack("@HP", len(program) // 8, ctypes.addressof(program))
         with suppress(OSError):  # some sandboxes have no filters
             listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+
+
+def remove_file(listener: socket.socket, file: Identity | None) -> None:
+    """
+    Remove the file of a Unix socket that is still open, unless another one has its name.
+
+    As long as the socket is open, no other file gets the same identity.
+
+    Args:
+        listener: The socket.
+        file: What :func:`identity` has returned for it.
+    """
+    if file is not None and file == identity(listener):
+        with suppress(OSError):  # somebody else was faster, or the folder is not ours to change
+            os.unlink(listener.getsockname())
 
 
 def identity(listener: socket.socket) -> Identity | None:

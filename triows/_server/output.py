@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from .pool import Worker
     from .services import HTTPServices
 
-__all__ = ["Output", "OutputOwner"]
+__all__ = ["CANCELLED", "Output", "OutputOwner"]
 
 #: How many seconds a response may be kept while other requests are served. Those that are served
 #: one after the other, and take longer, don't wait for one another.
 _PATIENCE: Final = 0.001
+
+#: Why a response is cut whose task was cancelled while it was sending.
+CANCELLED: Final = "cancelled"
 
 
 class OutputOwner(Protocol):
@@ -245,7 +248,7 @@ class Output:
             self._rest = None
             self._end_writing()
             if rest and not self._is_closed:
-                self._owner.cut(self._too_slow or "cancelled")
+                self._owner.cut(self._too_slow or CANCELLED)
             elif not self._is_closed:
                 self._owner.note_written()
 
@@ -316,7 +319,7 @@ class Output:
         finally:
             # Whoever was cancelled while it waited for its turn leaves a gap, too.
             if pieces and not self._is_closed:
-                self._owner.cut(self._too_slow or "cancelled")
+                self._owner.cut(self._too_slow or CANCELLED)
         if pieces:
             raise ClientDisconnect(self._too_slow or "the client has gone")
 
@@ -392,7 +395,7 @@ class Output:
             self._waiting = None
             monitor.stop()
             if not (sent or self._is_closed):
-                self._owner.cut(SHORTER if ended else self._too_slow or "cancelled")
+                self._owner.cut(SHORTER if ended else self._too_slow or CANCELLED)
         if ended:
             raise OSError(SHORTER)
         if self._is_closed:

@@ -9,6 +9,7 @@ Ctrl-C.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ import watchfiles
 from .budget import AIR, INTERRUPT_GRACE
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
+from .notify import NOBODY, Notifier, turns
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from .listening import Listener
+    from .notify import Manager
     from .worker import Command
 
 __all__ = ["run_again"]
@@ -45,10 +48,12 @@ def run_again(
     name: str,
     config: Config,
     *,
+    manager: Manager = NOBODY,
+    folder: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve with a process that is replaced when a Python file in this folder changes.
+    Serve with a process that is replaced when a Python file changes.
 
     The addresses stay bound meanwhile, so clients wait instead of being refused. If a process
     fails to start, or crashes, the next change replaces it.
@@ -57,6 +62,8 @@ def run_again(
         command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
         config: Hypercorn's configuration.
+        manager: The service manager that has started this one.
+        folder: A folder to watch, in addition to the current one.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -68,7 +75,7 @@ def run_again(
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with listening(config) as addresses:
-        return trio.run(Reloader(command, name, addresses, tree_signal).run)
+        return trio.run(Reloader(command, name, addresses, folder, manager, tree_signal).run)
 
 
 class Reloader:
@@ -79,6 +86,8 @@ class Reloader:
         command: As in :func:`run_again`.
         name: As in :func:`run_again`.
         addresses: The listeners from which the process accepts.
+        folder: As in :func:`run_again`.
+        manager: As in :func:`run_again`.
         tree_signal: As in :func:`run_again`.
     """
 
@@ -87,11 +96,16 @@ class Reloader:
         command: Command,
         name: str,
         addresses: Sequence[Listener],
-        tree_signal: int | None = None,
+        folder: str | None,
+        manager: Manager,
+        tree_signal: int | None,
     ) -> None:
         self._command = command
-        self._name = name
         self._addresses = addresses
+        urls = ", ".join(one.url for one in addresses)
+        self._serving = f"serving {name} on {urls}, reloading after each change"
+        self._notifier = Notifier(manager)
+        self._folders = watched(folder)
         self._tree_signal = tree_signal
         self._worker: Worker | None = None
         self._hangup = Hangup.of_this_process()
@@ -103,14 +117,15 @@ class Reloader:
 
     async def run(self) -> int:
         """Serve until a signal ends it, and return the exit code."""
-        urls = ", ".join(one.url for one in self._addresses)
         others = () if self._tree_signal is None else (self._tree_signal,)
         if self._hangup is not Hangup.IGNORED:
             others = (*others, SIGHUP)
         with trio.open_signal_receiver(*SIGNALS, *others) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take, signals)
-                logger.info("serving %s on %s, reloading after each change", self._name, urls)
+                nursery.start_soon(self._notifier.run, turns)
+                logger.info("%s", self._serving)
+                self._notifier.tell_ready(self._serving)
                 await self._serve()
                 nursery.cancel_scope.cancel()
             logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
@@ -122,7 +137,10 @@ class Reloader:
                 if self._worker is not None:
                     self._worker.pass_on(number)
             elif number == SIGHUP and self._hangup is Hangup.RELOADS:
-                logger.info("SIGHUP has no effect: a change of a file starts the process again")
+                message = "SIGHUP has no effect: a change of a file starts the process again"
+                logger.info("%s", message)
+                self._notifier.tell_reloading(message)
+                self._notifier.tell_ready(self._serving)
             elif not self._echoes.is_echo(number, trio.current_time()):
                 self._end_all(number)
 
@@ -132,22 +150,21 @@ class Reloader:
             self._hurry.set()
         else:
             self._stopped_at = trio.current_time()
+            self._notifier.tell_stopping("shutting down", math.inf)
         self._stop.set()
 
     async def _serve(self) -> None:
         changes = watchfiles.awatch(
-            os.getcwd(), watch_filter=_ApplicationFilter(), stop_event=self._stop
+            *self._folders, watch_filter=_ApplicationFilter(), stop_event=self._stop
         )
         async with trio.open_nursery() as nursery:
-            worker = await Worker.start(self._command, [one.socket for one in self._addresses])
+            worker = await Worker.start(self._command, self._addresses)
             nursery.start_soon(self._report, worker)
             async for change in changes:
                 logger.info("changed: %s", names_of(change))
                 await self._end(worker)
                 if not self._stop.is_set():
-                    worker = await Worker.start(
-                        self._command, [one.socket for one in self._addresses]
-                    )
+                    worker = await Worker.start(self._command, self._addresses)
                     nursery.start_soon(self._report, worker)
             for one in self._addresses:
                 one.socket.close()
@@ -175,6 +192,13 @@ class Reloader:
             nursery.start_soon(lose_patience)
             await worker.end(hurry, signal.SIGINT, others=not self._stop.is_set())
             nursery.cancel_scope.cancel()
+
+
+def watched(folder: str | None) -> list[str]:
+    """Return the folders to watch: the current one, and *folder* if it is outside of that."""
+    here = os.getcwd()
+    there = here if folder is None else os.path.abspath(folder)
+    return [here] if f"{there}{os.sep}".startswith(f"{here}{os.sep}") else [here, there]
 
 
 def names_of(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:

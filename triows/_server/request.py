@@ -100,6 +100,7 @@ class StreamRequest(RequestBridge):
         "on_left",
         "receive_timeout",
         "received",
+        "refused_with",
         "status",
         "summary",
         "why_left",
@@ -119,6 +120,7 @@ class StreamRequest(RequestBridge):
         self.on_left: Callable[[], None] = nobody
         self.on_complete: Callable[[], None] | None = None
         self.status: int | None = None
+        self.refused_with: int | None = None
         self.complete = self.left = self.is_gone = False
         self.why_left = CLIENT_LEFT
         self.received = 0

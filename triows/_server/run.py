@@ -20,17 +20,22 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .listening import listening, listening_by
+from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
 from .signals import SignalWatch
-from .tls import CertificateError
+from .tls import CertificateError, credentials
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._request_ids import RequestIds
 
     from .drain import Drain
     from .lifeline import Inherited
+    from .notify import Manager
+    from .proxy import Proxy
     from .server import Server
 
 __all__ = ["ApplicationError", "run"]
@@ -47,7 +52,10 @@ def run(
     config: Config,
     *,
     drain: Drain,
+    request_ids: RequestIds | None = None,
     inherited: Inherited | None = None,
+    manager: Manager = NOBODY,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -62,8 +70,12 @@ def run(
         name: What the log calls it.
         config: Hypercorn's configuration.
         drain: What a shutdown does with newcomers and with idle connections.
+        request_ids: Gives each exchange an id, for the log.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from ``config.bind``. It also drains when the parent is gone.
+        manager: The service manager that has started the process. For a worker, its parent tells
+            the manager what there is to tell.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -75,7 +87,8 @@ def run(
         ApplicationError: The application raised something.
     """
     try:
-        return trio.run(_serve_observed, app, config, name, inherited, tree_signal, drain)
+        rest = (inherited, manager, drain, request_ids, proxy)
+        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -88,19 +101,23 @@ async def _serve_observed(
     app: Triows,
     config: Config,
     name: str,
-    inherited: Inherited | None,
     tree_signal: int | None,
+    inherited: Inherited | None,
+    manager: Manager,
     drain: Drain,
+    request_ids: RequestIds | None,
+    proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, inherited, drain)
+    process = _Process(app, config, inherited, manager, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.notifier.run, turns)
             if tree_signal is not None:
                 # This is around everything, so that you can look at a start-up or a shutdown that
                 # hangs.
                 await nursery.start(print_on_signal, app, tree_signal)
-            await process.serve(config, name)
+            await process.serve(name)
             nursery.cancel_scope.cancel()
         if inherited is None:  # for a worker, the parent logs this
             process.say_goodbye()
@@ -128,12 +145,26 @@ class _Process:
 
     Args:
         app: The application.
+        config: As in :func:`run`.
         inherited: For a worker.
+        manager: As in :func:`run`.
         drain: As in :func:`run`.
+        request_ids: As in :func:`run`.
+        proxy: As in :func:`run`.
     """
 
-    def __init__(self, app: Triows, inherited: Inherited | None, drain: Drain) -> None:
+    def __init__(
+        self,
+        app: Triows,
+        config: Config,
+        inherited: Inherited | None,
+        manager: Manager,
+        drain: Drain,
+        request_ids: RequestIds | None,
+        proxy: Proxy | None,
+    ) -> None:
         self.code = 0
+        self.notifier = Notifier(manager)
         lifeline = None if inherited is None else inherited.lifeline
         self.signals = SignalWatch(
             Budget.of(app, drain),
@@ -146,18 +177,24 @@ class _Process:
         self._app = app
         self._inherited = inherited
         self._drain = drain
+        self._request_ids = request_ids
+        self._proxy = proxy
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
         # Whether a shutdown has begun. Once the application has failed, none begins.
         self._stopping = False
+        self._config = config
+        self._server: Server | None = None
+        # What people read about the process while it serves.
+        self._serving = ""
         self._stopped_by = 0
         self._stopped_at = math.inf
 
-    async def serve(self, config: Config, name: str) -> None:
+    async def serve(self, name: str) -> None:
         """Serve until the first signal's drain is over, or until a second signal."""
         try:
             with self._scope:
-                await self._serve(config, name)
+                await self._serve(name)
         except Exception as exc:
             first: BaseException
             (first, *more) = leaves(exc)
@@ -172,19 +209,28 @@ class _Process:
             return "failed to start"
         return "failed at its shutdown" if self._stopping else "failed while it was served"
 
-    async def _serve(self, config: Config, name: str) -> None:
-        sockets = others = None
-        if self._inherited is not None:
-            sockets, others = self._inherited.sockets, self._inherited.lifeline.others_go_on
+    async def _serve(self, name: str) -> None:
+        inherited = self._inherited
+        opening = partial(listening, self._config)
+        if inherited is not None:
+            opening = partial(listening_by, self._config, inherited)
         # This outlives the server, because the application's resources exit after it.
         async with trio.open_nursery() as beside:
             async with trio.open_nursery() as nursery:
                 ending = partial(self._shut_down, beside)
-                serve = partial(serve_until, ending, self._drain, sockets=sockets, others=others)
-                urls = await nursery.start(serve, self._app, config)
+                serve = partial(
+                    serve_until,
+                    ending,
+                    self._drain,
+                    request_ids=self._request_ids,
+                    proxy=self._proxy,
+                )
+                urls = await nursery.start(serve, self._app, self._config, opening)
                 self.signals.note_started(Budget.of(self._app, self._drain))
                 if self._inherited is None:
-                    logger.info("serving %s on %s", name, ", ".join(urls))
+                    self._serving = f"serving {name} on {', '.join(urls)}"
+                    logger.info("%s", self._serving)
+                    self.notifier.tell_ready(self._serving)
                 else:
                     self._inherited.lifeline.ready(Budget.of(self._app, self._drain))
             beside.cancel_scope.cancel()
@@ -207,10 +253,28 @@ class _Process:
 
     def _reload(self) -> None:
         """React to a signal that asks for files to be read again, in the event loop."""
-        logger.info("SIGHUP has no effect: there is no certificate to read again")
+        if self._server is None or self._stop.is_set():
+            logger.info("SIGHUP has no effect during a start-up or a shutdown")
+            return
+        self.notifier.tell_reloading("reading the certificate again")
+        self._renew_certificate(self._server)
+        self.notifier.tell_ready(self._serving)
+
+    def _renew_certificate(self, server: Server) -> None:
+        try:
+            renewed = credentials(self._config)
+        except CertificateError as exc:
+            logger.error("the old certificate stays: %s", exc)  # noqa: TRY400 - a file is to blame
+            return
+        if renewed is None:
+            logger.info("SIGHUP has no effect: there is no certificate to read again")
+            return
+        server.renew_certificate(renewed)
+        logger.info("new connections get the certificate that is there now")
 
     async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
+        self._server = server
         await self._stop.wait()
         self._stopping = True
         if self._inherited is not None:
@@ -225,13 +289,14 @@ class _Process:
         budget = Budget.of(self._app, drain)
         if server.connections or drain.delay:
             seconds = budget.after(self._stopped_by)
-            message = "shutting down, %s: %sclosing %s"
             before = f"listening for {drain.delay:g} s more, then " if drain.delay else ""
-            closing = counted(server.connections, "connection")
-            logger.info(message, at_most(seconds), before, closing)
+            what = f"{before}closing {counted(server.connections, 'connection')}"
         else:
-            self.signals.end_within(budget.idle)
-            logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
+            seconds, what = budget.idle, "there is no connection"
+            self.signals.end_within(seconds)
+        message = f"shutting down, {at_most(seconds)}: {what}"
+        logger.info("%s", message)
+        self.notifier.tell_stopping(message, seconds)
         beside.start_soon(self._report_progress, server)
         await server.shut_down(drain, grace=grace)
 
@@ -239,8 +304,9 @@ class _Process:
         """Log what is left from time to time, until all has ended."""
         while True:
             await trio.sleep(PROGRESS)
-            left = at_most(self.signals.seconds_left)
-            logger.info("still %s, %s", self._doing(server), left)
+            message = f"still {self._doing(server)}, {at_most(self.signals.seconds_left)}"
+            logger.info("%s", message)
+            self.notifier.tell_status(message)
 
     def _doing(self, server: Server) -> str:
         """Say what the shutdown waits for."""

@@ -9,6 +9,7 @@ import trio
 
 from triows._arguments import SERVING, hinting
 from triows._errors import only
+from triows._log import enable
 from triows._loop import check_trio
 
 from .access import keep_lines_whole
@@ -18,23 +19,29 @@ from .mistakes import (
     check_app,
     check_config,
     check_drain,
+    check_proxy,
+    check_request_ids,
     check_sockets,
     check_trigger,
     wait_triggered,
 )
 from .server import open_server
-from .tls import tls_context
+from .tls import credentials
 from .watchdog import blocks_named
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
     from typing import TypeAlias
 
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._request_ids import RequestIds
 
+    from .listening import Listener
+    from .proxy import Proxy
     from .server import Server
 
     #: Waits until the server has to end, and shuts it down.
@@ -54,6 +61,8 @@ async def serve(
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
     sockets: Sequence[socket.socket] | None = None,
     drain: Drain | None = None,
+    proxy: Proxy | None = None,
+    request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -76,6 +85,9 @@ async def serve(
             them. They are closed at the end. A server that shuts down leaves new connections to
             the other processes, or in the queue for the next one.
         drain: What a shutdown does with newcomers and with idle connections.
+        proxy: The proxies in front of the server, and what they say about their clients. By
+            default, nothing of that is read.
+        request_ids: Gives each exchange an id, for the log. By default, there are none.
         task_status: Started with the URLs on which the server listens.
 
     Raises:
@@ -93,12 +105,23 @@ async def serve(
     check_app(app, "triows.serve")
     check_config(config)
     check_sockets(sockets)
+    check_proxy(proxy, config, sockets)
     check_trigger(shutdown_trigger)
     check_drain(drain)
+    check_request_ids(request_ids)
 
     drain = drain or Drain()
     ending = partial(_shut_down_after, shutdown_trigger, drain)
-    await serve_until(ending, drain, app, config, sockets=sockets, task_status=task_status)
+    await serve_until(
+        ending,
+        drain,
+        app,
+        config,
+        partial(listening, config, sockets),
+        proxy=proxy,
+        request_ids=request_ids,
+        task_status=task_status,
+    )
 
 
 async def serve_until(
@@ -106,9 +129,10 @@ async def serve_until(
     drain: Drain,
     app: Triows,
     config: Config,
+    opening: Callable[[], AbstractContextManager[list[Listener]]],
     *,
-    sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool | None] | None = None,
+    proxy: Proxy | None = None,
+    request_ids: RequestIds | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -119,19 +143,30 @@ async def serve_until(
         drain: How it ends if it has served as many requests as it may.
         app: As in :func:`serve`.
         config: As in :func:`serve`.
-        sockets: As in :func:`serve`.
-        others: As in :func:`listening`.
+        opening: Listens for a block.
+        proxy: As in :func:`serve`.
+        request_ids: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
-    keep_lines_whole(config)
-    tls = tls_context(config)
+    keep_lines_whole(config)  # this carries out what it says about logging
+    enable()
+    tls = credentials(config)
     error: BaseException | None = None
     try:
         # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
-                with listening(config, sockets, others) as listeners:
-                    async with open_server(app, config, tls=tls, listeners=listeners) as server:
+                enable()  # the start-up may have set up logging
+                with opening() as listeners:
+                    opened = open_server(
+                        app,
+                        config,
+                        tls=tls,
+                        listeners=listeners,
+                        proxy=proxy,
+                        request_ids=request_ids,
+                    )
+                    async with opened as server:
                         await _run_until(ending, drain, server, task_status)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.

@@ -7,6 +7,7 @@ import math
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
+from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 import trio
@@ -26,21 +27,24 @@ from triows._transports.wire import PlainWire
 from .accepting import accept_from, accept_rest, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
-from .connection import LINGER, HTTPConnection
+from .connection import HTTPConnection
+from .forwarding import forwarding
 from .guarded import GuardedTasks
+from .introduction import Introductions
 from .jobs import Jobs
 from .listening import Heir
-from .newcomers import QUIET, turn_away
+from .newcomers import LINGER, QUIET, turn_away
 from .own_headers import OwnHeaders
 from .pool import Pool
 from .scopes import ScopeSettings
 from .services import HTTPServices
+from .tls_extension import Described
 from .trimmer import Trimmer
+from .unix import named
 from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from contextvars import Context
 
@@ -48,11 +52,14 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._protocol.http11 import Request
+    from triows._request_ids import RequestIds
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
     from .drain import Drain
     from .listening import Listener
+    from .proxy import Proxy
+    from .tls import Credentials
 
 __all__ = ["Server", "open_server"]
 
@@ -69,8 +76,10 @@ class Server:
     Args:
         app: The application.
         config: Hypercorn's configuration.
-        tls: The TLS context for listeners with TLS.
+        tls: The certificate for listeners with TLS.
+        request_ids: Makes the ids of exchanges.
         listeners: Where to accept connections. They are closed when the accepting is over.
+        proxy: The proxies in front of the server.
         reactor: Reads for connections.
         cork: Flushes what connections hold back until the end of a turn.
         pinger: Says when to look at a connection.
@@ -83,9 +92,11 @@ class Server:
         self,
         app: Triows,
         config: Config,
-        tls: ssl.SSLContext | None,
+        tls: Credentials | None,
         listeners: Sequence[Listener],
         *,
+        proxy: Proxy | None,
+        request_ids: RequestIds | None,
         reactor: Reactor,
         cork: Cork,
         pinger: Pinger,
@@ -96,7 +107,8 @@ class Server:
         self._app = app
         self._config = config
         self._listeners = listeners
-        self._tls = None if tls is None else TLS(tls)
+        self._tls = None if tls is None else (tls, TLS(tls.context))
+        self._introductions = Introductions(proxy, listeners, config, reactor)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}
@@ -126,7 +138,7 @@ class Server:
         self._bridges: dict[Bridge, None] = {}
         own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
-        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers)
+        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers, request_ids)
         self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines, scopes)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
@@ -148,6 +160,7 @@ class Server:
             read_timeout=math.inf if config.read_timeout is None else config.read_timeout,
             head_size=config.h11_max_incomplete_size,
             scopes=scopes,
+            forwarding=forwarding(proxy),
             serves=partial(valid_server_name, config) if config.server_names else None,
             log_access=access_logger(config),
             note_request=None if config.max_requests is None else self._note_request,
@@ -160,6 +173,10 @@ class Server:
     def urls(self) -> list[str]:
         """The URLs on which it listens."""
         return [one.url for one in self._listeners]
+
+    def renew_certificate(self, tls: Credentials) -> None:
+        """Show *tls* to new connections. Those that there are go on with what they have."""
+        self._tls = (tls, TLS(tls.context))
 
     async def listen(self) -> None:
         """Accept connections until they are not wanted any more, and close the listeners."""
@@ -175,7 +192,7 @@ class Server:
             for one in self._turned_away:
                 accept_rest(one.socket, partial(self._start_accepted, one), self._full)
             for one in self._listeners:
-                one.socket.close()
+                one.close()
             self._has_stopped_listening.set()
 
     @property
@@ -352,7 +369,7 @@ class Server:
         context.run(self._start, opening, close, context)
 
     def _start_accepted(self, listener: Listener, sock: socket.socket) -> None:
-        self.start(partial(self._arrival, sock, secure=listener.secure), sock.close)
+        self.start(partial(self._arrival, listener, sock), sock.close)
 
     def _start(
         self, opening: Callable[[], Arrival], close: Callable[[], object], context: Context
@@ -369,7 +386,7 @@ class Server:
         self._silent.add(connection)
         if self._is_ending:
             connection.answer_last()
-        connection.start()
+        connection.start(arrival.preface)
 
     def _note_over(self, connection: HTTPConnection, close: Callable[[], object]) -> None:
         close()
@@ -379,16 +396,19 @@ class Server:
             self._room.set()
             self._room = None
 
-    def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
-        addresses = Addresses(
-            parse_socket_addr(sock.family, sock.getpeername()),
-            parse_socket_addr(sock.family, sock.getsockname()),
-            secure,
-        )
-        if not secure:
-            return Arrival(PlainWire(sock, self._reactor), addresses)
+    def _arrival(self, listener: Listener, sock: socket.socket) -> Arrival:
+        client, server = parse_socket_addr(sock.family, sock.getpeername()), own_address(sock)
+        if not listener.secure:
+            plain = Addresses(client, server, secure=False)
+            preface = self._introductions.expected(listener, sock, plain)
+            return Arrival(PlainWire(sock, self._reactor), plain, preface)
         assert self._tls is not None
-        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
+        shown, tls = self._tls
+        wire = TLSWire(sock, self._reactor, tls)
+        described = Described(shown, wire.ssl_object)
+        addresses = Addresses(client, server, secure=True, tls=described)
+        preface = self._introductions.expected(listener, sock, addresses)
+        return Arrival(wire, addresses, preface)
 
     def _serve_websocket(
         self, connection: HTTPConnection, head: Request, around: trio.CancelScope
@@ -418,13 +438,22 @@ class Server:
             connection.close()
 
 
+def own_address(sock: socket.socket) -> tuple[str, int | None] | None:
+    """Return the address of our end of a connection, as ASGI writes it."""
+    if sock.family == AF_UNIX:
+        return named(sock.getsockname()), None
+    return parse_socket_addr(sock.family, sock.getsockname())
+
+
 @asynccontextmanager
 async def open_server(
     app: Triows,
     config: Config,
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: Credentials | None = None,
     listeners: Sequence[Listener] = (),
+    proxy: Proxy | None = None,
+    request_ids: RequestIds | None = None,
     reactor: Reactor | None = None,
 ) -> AsyncIterator[Server]:
     """
@@ -438,9 +467,12 @@ async def open_server(
         config: As in :class:`Server`.
         tls: As in :class:`Server`.
         listeners: As in :class:`Server`.
+        proxy: As in :class:`Server`.
+        request_ids: As in :class:`Server`.
         reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
-    parts = (app, config, tls, listeners, new_reactor() if reactor is None else reactor)
+    reactor = new_reactor() if reactor is None else reactor
+    parts = (app, config, tls, listeners, proxy, request_ids, reactor)
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, *parts, name="<triows server>")
 
@@ -448,8 +480,10 @@ async def open_server(
 async def _run(
     app: Triows,
     config: Config,
-    tls: ssl.SSLContext | None,
+    tls: Credentials | None,
     listeners: Sequence[Listener],
+    proxy: Proxy | None,
+    request_ids: RequestIds | None,
     reactor: Reactor,
     task_status: trio.TaskStatus[Server],
 ) -> None:
@@ -472,6 +506,8 @@ async def _run(
                         config,
                         tls,
                         listeners,
+                        proxy=proxy,
+                        request_ids=request_ids,
                         reactor=reactor,
                         cork=cork,
                         pinger=pinger,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from triows._transports.turn import Turn
     from triows.types import ASGIApp, Scope
 
+    from .forwarding import Forwarding
     from .jobs import Jobs
     from .own_headers import OwnHeaders
     from .pool import Pool
@@ -46,6 +47,8 @@ class HTTPServices:
     tls_timeout: float
     head_size: int
     scopes: ScopeSettings
+    #: Finds out who has made a request, if proxies say so.
+    forwarding: Forwarding | None
     #: Whether the server serves the host of a request, or ``None`` if it serves all.
     serves: Callable[[Request], bool] | None
     #: Writes the line of a request into the access log, or ``None``.
@@ -62,6 +65,10 @@ class HTTPServices:
     #: How many seconds a connection may be idle, and how many a head may take.
     idle_timeout: float = field(init=False)
     head_timeout: float = field(init=False)
+
+    def body_timeout(self, wanted: float | None) -> float:
+        """Return for how many seconds a client may send nothing of a body, as its route wants."""
+        return min(self.timeouts.receive if wanted is None else wanted, self.read_timeout)
 
     @now.default
     def _now(self) -> Callable[[], float]:

@@ -29,7 +29,7 @@ import trio
 
 from .budget import at_most
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
-from .lifeline import LAST, REPLACED
+from .lifeline import LAST, REPLACED, TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +216,9 @@ class SignalWatch:
         """Do what the parent wants. Return whether it can want anything else."""
         numbers = lifeline.orders()
         for number in numbers:
-            if number not in (LAST, REPLACED):
+            if number == TURN:
+                self._call_soon(lifeline.report_turn)
+            elif number not in (LAST, REPLACED):
                 self._take(number, at_once=True)
         if not numbers:
             _log(logging.WARNING, "the process that started this worker is gone")

@@ -7,10 +7,14 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hypercorn.config import Config
 
-__all__ = ["CertificateError", "tls_context"]
+__all__ = ["CertificateError", "Credentials", "credentials"]
 
 
 class CertificateError(OSError):
@@ -27,13 +31,26 @@ class CertificateError(OSError):
         self.setting = setting
 
 
-def tls_context(config: Config, *, asks: bool = True) -> ssl.SSLContext | None:
+@frozen(eq=False)
+class Credentials:
+    """What the server shows its clients, as it was in the files when they were read."""
+
+    context: ssl.SSLContext
+    #: The server's own certificate, in PEM format.
+    certificate: str | None
+    #: The number of each cipher suite (RFC 8446 appendix B.4) by the name that OpenSSL has for it.
+    suites: Mapping[str, int]
+
+
+def credentials(config: Config) -> Credentials | None:
     """
     Read the certificate, if there is one. Offer only HTTP/1.1, whatever else is configured.
 
+    OpenSSL never asks for the password of an encrypted key, because nobody could interrupt that,
+    and a service has no terminal.
+
     Args:
         config: Hypercorn's configuration.
-        asks: Whether OpenSSL may ask for the password of an encrypted key at the terminal.
 
     Raises:
         CertificateError: A file can't be read, or isn't a certificate or key that fits.
@@ -42,15 +59,26 @@ def tls_context(config: Config, *, asks: bool = True) -> ssl.SSLContext | None:
         for setting in _SETTINGS:
             if (file := getattr(config, setting)) is not None:
                 _check_readable(setting, file)
-        if not asks and config.keyfile_password is None:
+        if config.keyfile_password is None:
             _check_not_encrypted(config)
     try:
         context = config.create_ssl_context()
     except OSError as exc:  # ssl's errors are OSErrors
         raise _explained(config, exc) from exc
-    if context is not None:
-        context.set_alpn_protocols(["http/1.1"])
-    return context
+    if context is None:
+        return None
+    context.set_alpn_protocols(["http/1.1"])
+    suites = {suite["name"]: suite["id"] & 0xFFFF for suite in context.get_ciphers()}
+    return Credentials(context, _first_certificate(config), suites)
+
+
+def _first_certificate(config: Config) -> str | None:
+    assert config.certfile is not None
+    with suppress(OSError), open(config.certfile, encoding="latin-1") as file:
+        _, begin, rest = file.read().partition("-----BEGIN CERTIFICATE-----\n")
+        body, end, _ = rest.partition("-----END CERTIFICATE-----")
+        return f"{begin}{body}{end}\n" if end else None
+    return None
 
 
 _SETTINGS = ("certfile", "keyfile", "ca_certs")
@@ -85,8 +113,8 @@ def _check_not_encrypted(config: Config) -> None:
     except _EncryptedKeyError:
         raise CertificateError(
             "keyfile",
-            f"the key in {config.keyfile!r} is encrypted: decrypt it (openssl pkey -in ... -out "
-            "...), or serve with triows.serve and config.keyfile_password",
+            f"the key in {config.keyfile!r} is encrypted: give its password, by "
+            "--keyfile-password-file or by config.keyfile_password",
         ) from None
 
 

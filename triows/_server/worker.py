@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import LAST, REPLACED
+from .lifeline import LAST, REPLACED, TURN, written
+from .listening import Heir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
+
+    from .listening import Listener
 
     #: Returns the command of a worker. Its argument is the one that :func:`.inherited` takes.
     Command: TypeAlias = Callable[[str], Sequence[str]]
@@ -48,7 +51,7 @@ class Worker:
         self._line = line
 
     @classmethod
-    async def start(cls, command: Command, sockets: Sequence[socket.socket]) -> Self:
+    async def start(cls, command: Command, listeners: Sequence[Listener]) -> Self:
         """
         Start a worker.
 
@@ -56,14 +59,14 @@ class Worker:
 
         Args:
             command: The command that runs it.
-            sockets: The listening sockets from which it accepts.
+            listeners: Those from which it accepts.
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            numbers = [sock.fileno() for sock in (theirs, *sockets)]
+            numbers = [sock.fileno() for sock in (theirs, *(one.socket for one in listeners))]
             try:
                 process = await trio.lowlevel.open_process(
-                    command(",".join(map(str, numbers))),
+                    command(",".join([str(theirs.fileno()), *_written(listeners)])),
                     stdin=subprocess.DEVNULL,
                     pass_fds=numbers,
                     process_group=0,
@@ -78,11 +81,13 @@ class Worker:
         async with trio.open_nursery() as nursery:
             # A child process of the worker may hold its end of the line open.
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
-            # The first message is so short that it comes in one piece.
-            if report := await self._line.recv(100):
-                self.budget = Budget(*map(float, report.split()))
-                self.ready_at = trio.current_time()
-                nursery.cancel_scope.cancel()
+            # If it ends before it has read what end() has written, the line is reset.
+            with suppress(ConnectionError):
+                # The first message is so short that it comes in one piece.
+                if report := await self._line.recv(100):
+                    self.budget = Budget(*map(float, report.split()))
+                    self.ready_at = trio.current_time()
+                    nursery.cancel_scope.cancel()
         return self.ready_at is not None
 
     async def _cancel_at_exit(self, scope: trio.CancelScope) -> None:
@@ -92,6 +97,16 @@ class Worker:
     async def wait(self) -> int:
         """Wait until it ends. Return its exit code, or -n if signal n ended it."""
         return await self._process.wait()
+
+    async def wait_turn(self) -> None:
+        """
+        Wait until its event loop turns, or until it is clear that it ends.
+
+        If this is cancelled, a late answer counts for the next call.
+        """
+        with suppress(OSError, trio.ClosedResourceError):
+            await self._line.send(bytes([TURN]))
+            await self._line.recv(100)
 
     def pass_on(self, signum: int) -> None:
         """Send it a signal to which it only listens while it serves."""
@@ -149,6 +164,18 @@ class Worker:
     def close(self) -> None:
         """Close the line. A worker that still runs then ends."""
         self._line.close()
+
+
+def _written(listeners: Sequence[Listener]) -> list[str]:
+    is_secure = any(one.secure for one in listeners)
+    return [
+        written(
+            one.socket,
+            is_plain=is_secure and not one.secure,
+            is_borrowed=one.heir() is Heir.NEXT,
+        )
+        for one in listeners
+    ]
 
 
 def exit_in_words(code: int) -> str:

@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import logging
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 from attrs import define, field
 
+from .budget import AIR
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
+from .notify import NOBODY, Notifier
+from .tls import CertificateError, credentials
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Sequence
+    from collections.abc import AsyncIterable, Callable, Sequence
 
     from hypercorn.config import Config
 
     from .listening import Listener
+    from .notify import Manager
     from .worker import Command
 
 __all__ = ["supervise"]
@@ -45,6 +50,7 @@ def supervise(
     config: Config,
     *,
     workers: int,
+    manager: Manager = NOBODY,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -58,6 +64,7 @@ def supervise(
         name: What the log calls the application.
         config: Hypercorn's configuration.
         workers: How many, at least one.
+        manager: The service manager that has started the process.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
@@ -68,7 +75,8 @@ def supervise(
         OSError: An address can't be bound.
     """
     with listening(config) as addresses:
-        return trio.run(_supervise, command, name, addresses, workers, tree_signal)
+        check = partial(credentials, config)
+        return trio.run(_supervise, command, name, addresses, workers, check, manager, tree_signal)
 
 
 async def _supervise(
@@ -76,12 +84,15 @@ async def _supervise(
     name: str,
     addresses: Sequence[Listener],
     workers: int,
+    check: Callable[[], object],
+    manager: Manager,
     tree_signal: int | None,
 ) -> int:
     hangup = Hangup.of_this_process()
     others = () if tree_signal is None else (tree_signal,)
     if hangup is not Hangup.IGNORED:
         others = (*others, SIGHUP)
+    notifier = Notifier(manager)
     with trio.open_signal_receiver(*SIGNALS, *others) as signals:
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as endings:
@@ -93,12 +104,15 @@ async def _supervise(
                             addresses,
                             workers,
                             tree_signal,
+                            check=check,
                             hangup=hangup,
+                            notifier=notifier,
                             serving=serving,
                             keepers=keepers,
                             endings=endings,
                         )
                         nursery.start_soon(supervisor.take, signals)
+                        nursery.start_soon(notifier.run, supervisor.all_turn)
                         await supervisor.serve()
                 supervisor.dismiss_all()
             nursery.cancel_scope.cancel()
@@ -145,7 +159,9 @@ class Supervisor:
         addresses: The listeners from which the workers accept.
         workers: How many workers there are.
         tree_signal: As in :func:`supervise`.
+        check: Raises :exc:`.CertificateError` if new workers could not use the certificate.
         hangup: What SIGHUP means.
+        notifier: Tells the service manager.
         serving: Around the serving. It is cancelled when the workers have to end.
         keepers: Runs what keeps the slots filled.
         endings: Runs the ends of workers.
@@ -159,7 +175,9 @@ class Supervisor:
         workers: int,
         tree_signal: int | None,
         *,
+        check: Callable[[], object],
         hangup: Hangup,
+        notifier: Notifier,
         serving: trio.CancelScope,
         keepers: trio.Nursery,
         endings: trio.Nursery,
@@ -169,7 +187,9 @@ class Supervisor:
         self._addresses = addresses
         self._slots = [Slot() for _ in range(workers)]
         self._tree_signal = tree_signal
+        self._check = check
         self._hangup = hangup
+        self._notifier = notifier
         self._echoes = Echoes()
         self._code = 0
         # Workers that nobody has told to end.
@@ -202,6 +222,14 @@ class Supervisor:
         pids = sorted(worker.pid for worker in self._live | self._dismissed)
         return ", ".join(map(str, pids)) or "none is left"
 
+    async def all_turn(self) -> bool:
+        """Return ``True`` when the event loop of each worker that serves has turned."""
+        async with trio.open_nursery() as nursery:
+            for slot in self._slots:
+                if slot.worker is not None:
+                    nursery.start_soon(slot.worker.wait_turn)
+        return True
+
     async def take(self, signals: AsyncIterable[int]) -> None:
         """Do what signals ask for."""
         async for number in signals:
@@ -220,7 +248,10 @@ class Supervisor:
             logger.info("the terminal was closed")
         if self._signal is None:
             # Each of them says how long it may take, because it knows its connections.
-            logger.info("stopping the workers: %s", self._pids())
+            message = f"stopping the workers: {self._pids()}"
+            logger.info("%s", message)
+            seconds = [one.budget.after(number) for one in self._live | self._dismissed]
+            self._notifier.tell_stopping(message, max(seconds, default=0.0) + AIR)
             self._stopped_at = trio.current_time()
         else:
             logger.info("stopping the workers at once: %s", self._pids())
@@ -245,13 +276,18 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             for slot in others:
                 nursery.start_soon(self._attempt, slot)
+        logger.info("%s", self._status)
+        self._notifier.tell_ready(self._status)
+
+    @property
+    def _status(self) -> str:
         urls = ", ".join(one.url for one in self._addresses)
-        logger.info("serving %s on %s by %d workers", self._name, urls, len(self._slots))
+        return f"serving {self._name} on {urls} by {len(self._slots)} workers"
 
     async def _started(self) -> Worker | int:
         """Start a worker and wait until it serves. If it fails to start, return its code."""
         try:
-            worker = await Worker.start(self._command, [one.socket for one in self._addresses])
+            worker = await Worker.start(self._command, self._addresses)
         except OSError as exc:
             # The system has no memory or process left, or Python is being reinstalled.
             logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it isn't a bug
@@ -313,7 +349,9 @@ class Supervisor:
             await self._wanted.wait()
             self._wanted = trio.Event()
             with trio.CancelScope() as self._replacing:
+                self._notifier.tell_reloading("replacing the workers")
                 await self._replace()
+                self._notifier.tell_ready(self._status)
 
     async def _replace(self) -> None:
         """
@@ -323,6 +361,11 @@ class Supervisor:
         one old worker has sent away would often connect to the next old one, which sends them
         away again.
         """
+        try:
+            self._check()
+        except CertificateError as exc:
+            logger.error("no worker is replaced: %s", exc)  # noqa: TRY400 - a file is to blame
+            return
         logger.info("replacing the workers")
         for number, slot in enumerate(self._slots):
             # A worker that is being started there runs an older version, and may never be ready.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from triows._settings import Settings
     from triows.types import Message, Receive, Scope
 
-    from .interface import Starter, Transport
+    from .interface import Ended, Starter, Transport
     from .turn import Turn
 
 __all__ = ["Bridge", "cancelled_by_shutdown"]
@@ -143,6 +143,10 @@ class Bridge(ASGIConnection):
     @property
     def is_gone(self) -> bool:
         return self._transport is not None and self._transport.ended is not None
+
+    @property
+    def ended(self) -> Ended | None:
+        return None if self._transport is None else self._transport.ended
 
     async def _close_left(self, code: int) -> bool:
         transport = self._attached()

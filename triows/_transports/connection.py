@@ -221,6 +221,11 @@ class ASGIConnection(ABC):
     def is_gone(self) -> bool:
         """Whether the peer has left, or the server has closed the connection."""
 
+    @property
+    def ended(self) -> Ended | None:
+        """How the connection has ended that no endpoint has served, if that is known."""
+        return None
+
     def check_answered(self) -> None:
         """
         Check what is left when the application has returned.

@@ -324,7 +324,8 @@ class SocketWire(Readable):
         if self._waiting:  # Trio would ask the system about a socket that it doesn't know
             trio.lowlevel.notify_closing(self._fd)
         self._fd = -1  # the system may soon give the number to another connection
-        del self._sink
+        if self._has_begun:
+            del self._sink
         if abort:
             _reset_on_close(self._socket)
         self._socket.close()

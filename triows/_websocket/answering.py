@@ -83,9 +83,16 @@ async def _finish(connection: ASGIConnection, scope: Scope, shutdown_code: int |
         ended = await connection.finish(1011, _FAILED)
     else:
         ended = await connection.finish(shutdown_code, _GOING)
-    if ended is None or connection.has_endpoint:
+    if connection.has_endpoint:
         return
-    why = ended.why if connection.misuse is None else str(connection.misuse)
+    why = "" if connection.misuse is None else str(connection.misuse)
+    if ended is None:
+        ended = connection.ended
+        if ended is None:
+            return  # another server knows it
+        if ended.status is not None:
+            why = f"{connection.who} has refused it"
+    why = why or ended.why
     if ended.status is not None:
         log_refusal(scope, ended.status, None, why)
     else:

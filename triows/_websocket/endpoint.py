@@ -14,7 +14,7 @@ from triows._injection.call import make_arguments
 from triows._injection.factories import shown
 from triows._injection.kinds import APP, NURSERY
 from triows._log import logger
-from triows._protocol.handshake import origin_allowed
+from triows._protocol.handshake import origin_allowed, why_not_allowed
 from triows._reply import Refused, problem, try_later
 from triows._requires import note_checked
 from triows._transports.connection import open_transport
@@ -140,7 +140,9 @@ class Endpoint:
         if origin is not None:
             host = _header(headers, b"host")
             if not origin_allowed(origin, host, self.origins):
-                return problem(403, "this origin may not connect")
+                # The peer isn't told: what it sent may be somebody else's.
+                why = why_not_allowed(origin, host, self.origins)
+                return evolve(_OTHER_ORIGIN, why=f"{_OTHER_ORIGIN.detail}: {why}")
         return None
 
     def _check_peer(self, scope: Scope) -> None:
@@ -239,6 +241,9 @@ class Endpoint:
             is_over=lambda: line.is_refused,
         )
         return None if arguments is None else await self.handler(**arguments)
+
+
+_OTHER_ORIGIN = problem(403, "this origin may not connect")
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:

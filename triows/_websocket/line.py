@@ -82,6 +82,10 @@ class WebSocketLine:
         return ended is not None and ended.status is not None
 
     @property
+    def own(self) -> object:
+        return self.transport
+
+    @property
     def ended(self) -> bool:
         return self.transport.ended is not None
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._counted import counted
-from triows._exchange.log_lines import in_brackets, log_refusal
+from triows._exchange.log_lines import fields, in_brackets, log_refusal
 from triows._log import logger, peer_of
+from triows._printable import printable
 
 if TYPE_CHECKING:
     from triows._exchange.lifetime import Lifetime
@@ -27,7 +28,7 @@ def log_close(scope: Scope, code: int, why: str) -> None:
         scope["path"],
         code,
         in_brackets(why),
-        extra={"route": None, "peer": peer_of(scope), "code": code},
+        extra={**fields(scope, None, why), "code": code},
     )
 
 
@@ -56,10 +57,9 @@ def log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) -
         traffic.messages_sent,
         counted(traffic.bytes_sent, "byte"),
         extra={
-            "route": path,
-            "peer": peer_of(scope),
+            **fields(scope, path, lifetime.why),
             "code": code,
-            "reason": reason,
+            "reason": printable(reason),
             "duration": duration,
             "messages_received": traffic.messages_received,
             "bytes_received": traffic.bytes_received,

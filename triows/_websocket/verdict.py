@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from triows._closing import check_close
 from triows._errors import add_note, is_a, leaves, text_of
-from triows._exchange.ends import is_end, source_of
+from triows._exchange.ends import explain_cancellations, is_end, source_of
 from triows._exchange.refusals import agreed, if_all
 from triows._reasons import Reason
 from triows._reply import Refused, problem, try_later
@@ -88,6 +88,7 @@ def explain(error: BaseException, own: object, *, accepted: bool) -> None:
         own: The connection's transport.
         accepted: Whether the connection was accepted.
     """
+    explain_cancellations(error, own)
     for leaf in leaves(error):
         if (note := _misunderstanding(leaf, own, accepted=accepted)) is not None:
             add_note(leaf, note)

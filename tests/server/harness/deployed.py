@@ -8,16 +8,20 @@ from pathlib import Path
 
 from tests.server.harness.proxies import HAPROXY_OPTIONS, NGINX_OPTIONS, Proxy
 
-__all__ = ["KEPT", "edited", "haproxy", "nginx", "shown", "with_blocks_of"]
+__all__ = ["PAGE", "application", "caddy", "edited", "haproxy", "nginx", "shown"]
 
 PAGE = Path(__file__).parents[3] / "docs/deployment.md"
 
 NGINX, HAPROXY = "/etc/nginx/conf.d/hello.conf", "/etc/haproxy/haproxy.cfg"
+CADDY = "/etc/caddy/Caddyfile"
 
 #: The name of nginx' configuration that keeps connections to the servers.
 KEPT = f"{NGINX}, with kept connections"
 
-#: The servers that both configurations name.
+#: The name of nginx' configuration that removes the beginning of paths.
+UNDER_A_PATH = f"a location in {NGINX}"
+
+#: The servers that all configurations name.
 SERVERS = ("127.0.0.1:8001", "127.0.0.1:8002")
 
 #: What Debian's ``/etc/nginx/nginx.conf`` has around the file, for a process of a test.
@@ -46,6 +50,16 @@ def shown(name: str) -> str:
     return str(block)
 
 
+def application() -> str:
+    """Return the program that the page deploys."""
+    (program,) = re.findall(
+        r"Save this as `hello.py`:\n\n```python\n(.*?)^```$",
+        PAGE.read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    return str(program)
+
+
 def edited(text: str, changes: Mapping[str, str]) -> str:
     """
     Replace each key by its value.
@@ -71,7 +85,11 @@ def with_blocks_of(text: str, other: str) -> str:
 
 
 def nginx(
-    servers: tuple[str, ...], *, kept: bool = False, certificate: Path | None = None
+    servers: tuple[str, ...],
+    *,
+    kept: bool = False,
+    under_a_path: bool = False,
+    certificate: Path | None = None,
 ) -> Proxy:
     """
     Return nginx as the page configures it.
@@ -79,19 +97,22 @@ def nginx(
     Args:
         servers: The addresses of one server, or of two.
         kept: Whether it keeps connections to them.
-        certificate: The files ``chain.pem`` and ``key.pem`` are in this folder. Without one, nginx
+        under_a_path: Whether it also has a location from which it removes the beginning of paths.
+        certificate: ``fullchain.pem`` and ``privkey.pem`` are in this folder. Without it, nginx
             serves no TLS.
     """
     text = shown(NGINX)
     if kept:
         text = with_blocks_of(text, shown(KEPT))
     changes = {"listen 80;": "listen unix:{folder}/redirect;"}
+    if under_a_path:
+        changes["    location / {"] = shown(UNDER_A_PATH) + "    location / {"
     if certificate is None:
         text = re.sub(r"^ *ssl_certificate.*\n", "", text, flags=re.MULTILINE)
         changes["listen 443 ssl;"] = "listen {address};"
     else:
         changes["listen 443 ssl;"] = "listen {address} ssl;"
-        changes["/etc/ssl/hello/"] = f"{certificate}/"
+        changes["/etc/letsencrypt/live/hello.example/"] = f"{certificate}/"
     text = edited(_with_servers(text, servers), changes)
     return Proxy("nginx", NGINX_OPTIONS, _template(f"{AROUND}{text}}}\n"), {})
 
@@ -125,14 +146,23 @@ def haproxy(
     return Proxy("haproxy", HAPROXY_OPTIONS, _template(text), {})
 
 
+def caddy(servers: tuple[str, ...]) -> Proxy:
+    """Return Caddy as the page configures it, without TLS, for which it would ask an authority."""
+    changes = {"hello.example {": "http://:{port} {\n    bind {host}"}
+    text = edited(_with_servers(shown(CADDY), servers), changes)
+    around = "{\n    admin off\n    storage file_system {folder}\n}\n"
+    options = ("run", "--adapter", "caddyfile", "--config", "{file}")
+    return Proxy("caddy", options, _template(around + text), {}, "serving initial configuration")
+
+
 def _with_servers(text: str, servers: tuple[str, ...]) -> str:
     """Let a configuration pass requests on to these servers instead of those on the page."""
-    for shown_server in SERVERS[len(servers) :]:
-        text = re.sub(rf"^ *server .*{re.escape(shown_server)}.*\n", "", text, flags=re.MULTILINE)
+    for left_out in SERVERS[len(servers) :]:
+        text = re.sub(rf"^ *server .*{re.escape(left_out)}.*\n", "", text, flags=re.MULTILINE)
     return edited(text, dict(zip(SERVERS, servers, strict=False)))
 
 
 def _template(text: str) -> str:
     """Escape the braces, apart from those of the names that :class:`ProxyProcess` replaces."""
     escaped = text.replace("{", "{{").replace("}", "}}")
-    return re.sub(r"\{\{(folder|address|descriptor)\}\}", r"{\1}", escaped)
+    return re.sub(r"\{\{(folder|address|host|port|descriptor)\}\}", r"{\1}", escaped)

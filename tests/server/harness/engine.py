@@ -118,14 +118,14 @@ class Engine:
         #: The connections that are not over.
         self.open: list[HTTPConnection] = []
 
-    def connect(self, wire: Any = None, *, secure: bool = False) -> Any:
+    def connect(self, wire: Any = None, *, secure: bool = False, preface: Any = None) -> Any:
         """Serve a connection, and return its wire."""
         wire = ScriptedWire() if wire is None else wire
         addresses = Addresses(CLIENT, SERVER, secure=secure)
         connection = HTTPConnection(self.services, wire, addresses, copy_context())
         connection.on_over = lambda: self.open.remove(connection)
         self.open.append(connection)
-        connection.start()
+        connection.start(preface)
         return wire
 
 
@@ -177,6 +177,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 tls_timeout=60,
                 head_size=2**16,
                 scopes=ScopeSettings("", has_raw_headers=False),
+                forwarding=None,
                 serves=lambda _: True,
                 log_access=None,
                 note_request=lambda: requests.append(None),

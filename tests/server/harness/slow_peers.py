@@ -18,7 +18,7 @@ from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from triows import Triows
+    from triows import RequestIds, Triows
 
 __all__ = ["Site", "SlowPeer", "serving"]
 
@@ -136,7 +136,9 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(app: Triows, **settings: Any) -> AsyncIterator[Site]:
+async def serving(
+    app: Triows, *, request_ids: RequestIds | None = None, **settings: Any
+) -> AsyncIterator[Site]:
     """Serve an application in memory until the end of the block."""
     config = Config()
     config.accesslog = None
@@ -147,7 +149,8 @@ async def serving(app: Triows, **settings: Any) -> AsyncIterator[Site]:
 
     async def run(task_status: trio.TaskStatus[Site]) -> None:
         with trio.CancelScope() as scope:
-            async with app.running(), open_server(app, config, reactor=reactor) as server:
+            opened = open_server(app, config, request_ids=request_ids, reactor=reactor)
+            async with app.running(), opened as server:
                 site = Site(server, reactor, scope, over)
                 async with trio.open_nursery() as nursery:
                     await nursery.start(run_server, server, site.stop.wait, Drain())

@@ -13,6 +13,10 @@ __all__ = ["Terminal"]
 _TAKE_IT = "import os, sys; os.open(sys.argv[1], os.O_RDWR); os.execvp(sys.argv[2], sys.argv[2:])"
 
 
+#: Standard streams at the terminal.
+_USE_IT = "import os, sys; [os.dup2(os.open(sys.argv[1], os.O_RDWR), n) for n in range(3)]"
+
+
 class Terminal:
     """A terminal. At the end of the block, it is closed, and the system signals its process."""
 
@@ -26,6 +30,17 @@ class Terminal:
     def command(self, command: list[str]) -> list[str]:
         """Return the command that runs *command* at this terminal. Its output goes elsewhere."""
         return [sys.executable, "-c", _TAKE_IT, os.ttyname(self._process), *command]
+
+    def command_with_streams(self, command: list[str]) -> list[str]:
+        """Return the same, but its standard streams are at the terminal, too."""
+        terminal = os.ttyname(self._process)
+        return [sys.executable, "-c", f"{_USE_IT}; {_TAKE_IT}", terminal, *command]
+
+    def wait_for(self, text: bytes) -> None:
+        """Wait until the process has written *text*."""
+        seen = b""
+        while text not in seen:
+            seen += os.read(self._person, 4096)
 
     def press(self, keys: bytes) -> None:
         """Press keys, which the terminal sends as these bytes."""

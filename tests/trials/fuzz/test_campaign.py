@@ -59,7 +59,7 @@ def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monke
     assert not again.replay(kept)
 
 
-@pytest.mark.parametrize("category", ["random", "tls"])
+@pytest.mark.parametrize("category", ["random", "tls", "forwarded", "introduced"])
 def test_a_short_run_attacks_and_a_bystander_echoes(tmp_path, monkeypatch, category):
     # After such a short time, what is left says nothing.
     monkeypatch.setattr(campaign, "SETTLING", 0.3)

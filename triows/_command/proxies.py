@@ -1,0 +1,66 @@
+"""What the options of ``triows run`` say about the proxies in front of the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from triows._server.proxy import Proxy
+
+from .choosing import UnusableCommand
+
+if TYPE_CHECKING:
+    from .choosing import Chosen
+
+__all__ = ["proxy_of"]
+
+_ALL = "all"
+
+
+def proxy_of(values: Chosen) -> Proxy | None:
+    """
+    Make the proxies of the options' values. Return ``None`` if nothing is to be read of them.
+
+    Raises:
+        UnusableCommand: They can't be used. The message says what to write instead.
+    """
+    name_of = values.name_of
+    if values["proxy_headers"] and values["forwarded_header"]:
+        names = f"{name_of('proxy_headers')} and {name_of('forwarded_header')}"
+        raise UnusableCommand(f"{names}: leave out the one whose headers the proxy doesn't set")
+    trusted, protocol = values["forwarded_allow_ips"], values["proxy_protocol"]
+    if not (values["proxy_headers"] or values["forwarded_header"] or protocol):
+        if trusted is None:
+            return None
+        raise UnusableCommand(
+            f"{name_of('forwarded_allow_ips')} has an effect only with --proxy-headers, "
+            "--forwarded-header or --proxy-protocol: add one of them"
+        )
+    _check_listening(values)
+    settings: dict[str, Any] = {"protocol": True if _ALL in protocol else list(protocol)}
+    if values["proxy_headers"]:
+        settings["headers"] = "x-forwarded"
+    elif values["forwarded_header"]:
+        settings["headers"] = "forwarded"
+    if trusted is not None:
+        settings["trusted"] = [one.strip() for one in trusted.split(",")]
+    try:
+        return Proxy(**settings)
+    except ValueError as exc:
+        raise UnusableCommand(f"{name_of('forwarded_allow_ips')}: {exc}") from None
+
+
+def _check_listening(values: Chosen) -> None:
+    """
+    Refuse addresses at which the server doesn't listen.
+
+    Raises:
+        UnusableCommand: The message says what to write instead.
+    """
+    addresses = [*values["bind"], *(values["insecure_bind"] or ())]
+    for address in values["proxy_protocol"]:
+        if address not in (_ALL, *addresses):
+            raise UnusableCommand(
+                f"{values.name_of('proxy_protocol')}: {address!r} isn't one of the addresses of "
+                f"--bind, which are {', '.join(addresses)}: write one of them as it is there, or "
+                "'all'"
+            )

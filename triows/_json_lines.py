@@ -1,0 +1,87 @@
+"""A log in JSON: one object in one line for each record."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ._errors import text_of
+from ._request_ids import current
+from ._traceback import whole_traceback
+
+__all__ = ["JsonFormatter"]
+
+# What every record has. The rest was given as `extra`. The last three are made by formatters and by
+# Python 3.12 and newer.
+_OWN: Final = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime", "exc_text", "taskName"}
+)
+
+
+class JsonFormatter(logging.Formatter):
+    """
+    Writes each record as one line of JSON, for programs that collect logs.
+
+    Name it in a configuration of logging:
+
+        "formatters": {"json": {"()": "triows.JsonFormatter"}}
+
+    ``triows run --log-format json`` uses it. An object has these members, in this order: ``time``
+    (UTC, as in RFC 3339, with milliseconds), ``level``, ``logger``, ``message``, ``process`` (its
+    number), then everything that was given as ``extra``, the ``request_id`` if the server has
+    :class:`RequestIds`, and, if there is one, ``exception`` (the
+    traceback, as one string) and ``stack``. An ``extra`` with the name of one of these gets an
+    underscore at its end. A value that JSON doesn't have becomes text.
+
+    A line is ASCII and has no line break in it, whatever is logged.
+
+    Args:
+        fmt: Has no effect, and neither have the other arguments of :class:`logging.Formatter`.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        members: dict[str, Any] = {
+            "time": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "process": record.process,
+        }
+        given = {name: value for name, value in vars(record).items() if name not in _OWN}
+        if "request_id" not in given and (request_id := current.get()) is not None:
+            given["request_id"] = request_id
+        at_end = {"exception": self._exception(record), "stack": record.stack_info}
+        for name, value in given.items():
+            members[f"{name}_" if name in members or name in at_end else name] = value
+        members |= {name: text for name, text in at_end.items() if text}
+        pairs = (f"{json.dumps(name)}: {_written(value)}" for name, value in members.items())
+        return f"{{{', '.join(pairs)}}}"
+
+    @staticmethod
+    def _exception(record: logging.LogRecord) -> str | None:
+        if record.exc_text:  # a record of ours, or another formatter has written it
+            return record.exc_text
+        if not record.exc_info or record.exc_info[1] is None:
+            return None
+        _, exc, start = record.exc_info
+        return whole_traceback(exc, start).rstrip("\n")
+
+
+def _written(value: Any) -> str:
+    try:
+        # Without NaN and the infinities, which JSON doesn't have.
+        return json.dumps(value, default=_text, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(_text(value))
+
+
+def _text(value: Any) -> str:
+    """Write a value as text. A log must not fail because somebody's ``__str__`` does."""
+    try:
+        return str(value)
+    except Exception as exc:  # noqa: BLE001 - whatever it raises
+        return f"<{type(value).__name__} that can't be written: {text_of(exc)}>"
