@@ -132,6 +132,17 @@ def judge(call: Call) -> None:
     Call((Resource(entry=HANGS),), events=(Event(What.PEER_CLOSES, 3),), body=Body.JSON, pause=0.5),
     None,
 )
+# The server is cancelled when it refuses a request, because it shuts down.
+@example(
+    Call(
+        events=(Event(What.CANCEL), Event(What.DRAIN)),
+        grace=0,
+        teardown=1,
+        result=Result.EVENTS,
+        parts=0,
+    ),
+    None,
+)
 # The server is cancelled while it waits for another request.
 @example(Call(events=(Event(What.CANCEL, 0.5),), body=Body.WRONG, parts=0), None)
 # The server shuts down before the request is served, and leaves no time for it.

@@ -295,16 +295,16 @@ def add_options(
     for title, group in groups.items():
         arguments = parser.add_argument_group(title)
         for option in group:
-            _add(arguments, option)
+            _add(arguments.add_argument, option)
 
 
-def _add(arguments: argparse._ArgumentGroup, option: Option) -> None:
+def _add(add_argument: Callable[..., object], option: Option) -> None:
     if isinstance(option.kind, Flag):
-        switch = partial(arguments.add_argument, dest=option.key, action="store_const")
+        switch = partial(add_argument, dest=option.key, action="store_const")
         switch(option.name, const=True, help=option.help)
         switch(f"--no-{option.name.removeprefix('--')}", const=False, help=argparse.SUPPRESS)
         return
-    arguments.add_argument(
+    add_argument(
         *(name for name in (option.short, option.name) if name is not None),
         action="append" if isinstance(option.kind, Many) else "store",
         dest=option.key,

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import trio
 from attrs import frozen
 
 from triows._log import logger
@@ -84,7 +85,8 @@ class ServedRequests(ABC):
         """
         exchanges = self.exchanges
         if exchanges.draining and exchanges.grace_left(self.settings.timeouts) <= 0:
-            await answer(scope, send, try_later("the server is shutting down"), self.path)
+            with trio.move_on_after(self.settings.timeouts.close, shield=True):
+                await answer(scope, send, try_later("the server is shutting down"), self.path)
             return
         transport, is_within = open_request(scope, receive, send)
         if is_within:
