@@ -27,6 +27,8 @@ from .signals import SignalWatch
 from .tls import CertificateError, credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.config import Config
 
     from triows._app import Triows
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .notify import Manager
     from .proxy import Proxy
     from .server import Server
+    from .tls import Credentials
 
 __all__ = ["ApplicationError", "run"]
 
@@ -56,6 +59,7 @@ def run(
     inherited: Inherited | None = None,
     manager: Manager = NOBODY,
     proxy: Proxy | None = None,
+    renew: Callable[[], Credentials | None] | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -76,6 +80,8 @@ def run(
         manager: The service manager that has started the process. For a worker, its parent tells
             the manager what there is to tell.
         proxy: The proxies in front of the server.
+        renew: Reads the certificate and what belongs to it again, after SIGHUP. By default, that is
+            what *config* names. It raises :exc:`CertificateError`, too.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -88,7 +94,8 @@ def run(
     """
     try:
         rest = (inherited, manager, drain, request_ids, proxy)
-        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
+        renew = renew or partial(credentials, config)
+        return trio.run(_serve_observed, app, config, name, tree_signal, renew, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -102,6 +109,7 @@ async def _serve_observed(
     config: Config,
     name: str,
     tree_signal: int | None,
+    renew: Callable[[], Credentials | None],
     inherited: Inherited | None,
     manager: Manager,
     drain: Drain,
@@ -109,7 +117,7 @@ async def _serve_observed(
     proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, config, inherited, manager, drain, request_ids, proxy)
+    process = _Process(app, config, renew, inherited, manager, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -146,6 +154,7 @@ class _Process:
     Args:
         app: The application.
         config: As in :func:`run`.
+        renew: As in :func:`run`.
         inherited: For a worker.
         manager: As in :func:`run`.
         drain: As in :func:`run`.
@@ -157,6 +166,7 @@ class _Process:
         self,
         app: Triows,
         config: Config,
+        renew: Callable[[], Credentials | None],
         inherited: Inherited | None,
         manager: Manager,
         drain: Drain,
@@ -184,6 +194,7 @@ class _Process:
         # Whether a shutdown has begun. Once the application has failed, none begins.
         self._stopping = False
         self._config = config
+        self._renew = renew
         self._server: Server | None = None
         # What people read about the process while it serves.
         self._serving = ""
@@ -262,7 +273,7 @@ class _Process:
 
     def _renew_certificate(self, server: Server) -> None:
         try:
-            renewed = credentials(self._config)
+            renewed = self._renew()
         except CertificateError as exc:
             logger.error("the old certificate stays: %s", exc)  # noqa: TRY400 - a file is to blame
             return
