@@ -218,10 +218,19 @@ class Mask:
         return int(text, 8)
 
     def from_toml(self, value: object, folder: str) -> int:
-        """Take a number, which TOML can write as an octal one."""
+        """Read an octal number in quotes, or take one that can only be meant as it is."""
+        if isinstance(value, str):
+            return self.from_text(value)
         if type(value) is not int or not 0 <= value <= 0o777:
             shown = value if type(value) is int else _named(value)
-            raise ValueError(f"give an octal number such as 0o117, not {shown}")
+            raise ValueError(f'give an octal number such as "117" or 0o117, not {shown}')
+        # TOML tells nobody whether a number was written as 0o117 or as 79.
+        digits = str(value)
+        if value >= 8 and not digits.strip("01234567"):
+            raise ValueError(
+                f'{digits} without 0o in front is {value:o} in octal: give "{digits}" or '
+                f'"{value:o}", in quotes, whichever you mean'
+            )
         return value
 
 
