@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 from attrs import frozen
 
@@ -151,6 +152,8 @@ class RootPath:
         """Check that the path of a request can begin with it."""
         if text and not text.startswith("/"):
             raise ValueError(f"give a path that begins with a slash, as in {'/' + text!r}")
+        if (decoded := unquote(text)) != text:
+            raise ValueError(f"give the path without percent-encoding: {decoded!r}")
         return text
 
     def from_toml(self, value: object, folder: str) -> str:
