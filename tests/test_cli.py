@@ -496,6 +496,17 @@ def test_a_password_that_can_not_be_used_ends_with_2_and_one_line(certificates, 
     assert "guessed" not in line
 
 
+def test_ciphers_that_are_not_there_are_refused_under_their_own_name(
+    certificates, capsys, tmp_path
+):
+    config = tmp_path / "triows.toml"
+    files = f'certfile = "{certificates}/cert.pem"\nkeyfile = "{certificates}/key.pem"\n'
+    config.write_text(f'{files}ciphers = "NONE-SUCH"\n')
+    assert main(["run", "nowhere:app", "--config", str(config)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("triows.toml: ciphers: OpenSSL has none of the ciphers 'NONE-SUCH'")
+
+
 def test_a_password_without_a_key_is_refused(certificates, capsys):
     (certificates / "password").write_text("secret\n")
     option = ["--keyfile-password-file", f"{certificates}/password"]
