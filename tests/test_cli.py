@@ -602,3 +602,23 @@ app = Triows(lifespan=lifespan)
         main(["run", "resigning:app", "--bind", "127.0.0.1:0"])
     assert caught.value.code == 7
     assert "resigning.py:5 calls sys.exit(7)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('logconfig = "nofile.ini"', "logconfig: "),
+        ("logconfig_dict = {version = 3}", "logconfig_dict: ValueError: Unsupported version: 3"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_configuration_of_logging_that_is_broken_ends_with_2_and_one_line(
+    capsys, tmp_path, monkeypatch, setting, told, workers
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "logged_app.py").write_text("import triows\napp = triows.Triows()\n")
+    config = tmp_path / "triows.toml"
+    config.write_text(f"{setting}\nbind = '127.0.0.1:0'\n")
+    assert main(["run", "logged_app:app", "--workers", workers, "--config", str(config)]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if " INFO " not in one]
+    assert line.startswith(f"triows: {config}: {told}")
