@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypercorn.config import Config
 
 from triows import Proxy
@@ -21,6 +22,7 @@ HEADER = b"PROXY TCP4 1.2.3.4 10.0.0.1 5000 443\r\n"
 #: The client's own TLS, which the proxy passes through.
 TLS: Any = object()
 ENDS = Addresses(("10.0.0.9", 1), ("10.0.0.8", 2), secure=True, tls=TLS)
+HIDDEN = evolve(ENDS, is_hidden=True)
 INTRODUCED = Addresses(("1.2.3.4", 5000), ("10.0.0.1", 443), secure=True, tls=TLS)
 
 
@@ -77,7 +79,8 @@ def test_a_header_may_come_byte_by_byte(connection):
 @pytest.mark.parametrize(
     ("header", "ends"),
     [
-        (b"PROXY UNKNOWN\r\n", ENDS),
+        (b"PROXY UNKNOWN\r\n", HIDDEN),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", HIDDEN),
         (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", ENDS),
         (
             b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(216),

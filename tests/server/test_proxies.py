@@ -289,6 +289,31 @@ def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:
             return b""
 
 
+#: What a client sends that would like to be somebody else.
+SPOOFED = b"GET /plain HTTP/1.0\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "client"),
+    [
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", "127.0.0.1"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "6.6.6.6"),  # the proxy itself
+    ],
+)
+def test_a_client_that_is_not_introduced_by_its_address_is_not_believed(header, client):
+    with ServerProcess(TRIOWS, "forwarded:app", *OPTIONS) as server:
+        assert json.loads(answered(server.address, header + SPOOFED))["client"] == client
+
+
+def answered(address: tuple[str, int], data: bytes) -> bytes:
+    """Send *data*, and return the body of the answer."""
+    with socket.create_connection(address, PATIENCE) as sock:
+        sock.sendall(data)
+        with sock.makefile("rb") as answer:
+            return answer.read().partition(b"\r\n\r\n")[2]
+
+
 def test_nobody_is_served_who_does_not_introduce_a_client():
     with ServerProcess(TRIOWS, "forwarded:app", *OPTIONS) as server:
         for source, data, why in [

@@ -27,6 +27,9 @@ class Addresses:
     secure: bool
     #: What applications see of TLS, if this process has it from the peer itself.
     tls: Described | None = None
+    #: Whether a proxy has made the connection for somebody whose address it hasn't told. Then
+    #: ``client`` is the proxy, and what it is believed doesn't hold for what comes from there.
+    is_hidden: bool = False
 
 
 class Preface(Protocol):

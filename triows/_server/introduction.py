@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeaderReader
+from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeaderReader, Whose
 from triows._transports.reactor import Readable
 
 from .log_lines import log_closed
@@ -55,7 +55,7 @@ class Introduction(Readable):
 
         Args:
             introduce: Called with the ends of the client's own connection, or with those of this
-                one if the proxy has made it for itself. From then on, nobody reads.
+                one if the proxy doesn't tell the client's. From then on, nobody reads.
             close: Closes the connection, because it can't be served.
         """
         self._introduce, self._close = introduce, close
@@ -82,8 +82,10 @@ class Introduction(Readable):
             return
         self._reactor.discard(self._fd)
         ends = self._ends
-        if header.has_client:
+        if header.whose is Whose.CLIENT:
             ends = evolve(ends, client=header.client, server=header.server)
+        elif header.whose is Whose.UNKNOWN:
+            ends = evolve(ends, is_hidden=True)
         self._introduce(ends)
 
     def fail(self, why: str) -> None:
