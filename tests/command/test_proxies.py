@@ -12,10 +12,10 @@ from triows._command.options import add_options
 from triows._command.proxies import proxy_of
 
 
-def meant(*options: str) -> Proxy | None:
+def meant(*options: str, is_worker: bool = False) -> Proxy | None:
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return proxy_of(choose(parser.parse_args(options)))
+    return proxy_of(choose(parser.parse_args(options)), is_worker=is_worker)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,12 @@ def test_options_say_who_the_proxies_are(options, proxy):
 def test_a_mistake_is_an_error_with_what_to_write():
     with pytest.raises(UnusableCommand, match="add one of them"):
         meant("--forwarded-allow-ips", "10.0.0.1")
+
+
+def test_only_who_chooses_where_to_listen_knows_the_addresses():
+    with pytest.raises(UnusableCommand, match="isn't one of the addresses of --bind"):
+        meant("--proxy-protocol", "fd://3")
+    assert meant("--proxy-protocol", "fd://3", is_worker=True) == Proxy(protocol=["fd://3"])
 
 
 def test_a_file_may_say_it_and_is_named_in_a_message(tmp_path):

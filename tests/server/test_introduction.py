@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypercorn.config import Config
 
 from triows import Proxy
 from triows._server.arrival import Addresses
@@ -133,12 +132,12 @@ def test_nothing_happens_if_there_is_nothing_to_read_after_all(connection):
 
 @pytest.fixture
 def listener(connection) -> Listener:
-    return Listener(connection.socket, secure=False)
+    return Listener(connection.socket, secure=False, introduced=True)
 
 
 def expected(listener: Listener, proxy: Proxy | None, ends: Addresses = ENDS) -> Any:
-    introductions = Introductions(proxy, [listener], Config(), None)
-    return introductions.expected(listener, listener.socket, ends)
+    reactor: Any = None
+    return Introductions(proxy, reactor).expected(listener, listener.socket, ends)
 
 
 def test_a_proxy_that_is_trusted_introduces_its_clients(listener):
@@ -146,9 +145,17 @@ def test_a_proxy_that_is_trusted_introduces_its_clients(listener):
     assert isinstance(expected(listener, proxy), Introduction)
 
 
+def test_other_listeners_serve_everybody(listener):
+    proxy = Proxy(trusted=["10.0.0.0/8"], protocol=True)
+    assert expected(evolve(listener, introduced=False), proxy) is None
+
+
 @pytest.mark.parametrize("proxy", [None, Proxy(headers="forwarded")])
-def test_other_listeners_serve_everybody(listener, proxy):
-    assert expected(listener, proxy) is None
+def test_a_listener_of_the_parent_goes_on_expecting_introductions(listener, proxy):
+    ends = Addresses(("127.0.0.1", 1), None, secure=False)
+    assert isinstance(expected(listener, proxy, ends), Introduction)
+    with pytest.raises(OSError):  # noqa: PT011 - it is never shown
+        expected(listener, proxy)
 
 
 def test_nobody_else_may_introduce_clients(listener, caplog):

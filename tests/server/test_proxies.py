@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +23,7 @@ from tests.server.clients import open_websockets
 from tests.server.clients.http import body
 from tests.server.harness.ambiguous import AMBIGUOUS
 from tests.server.harness.checked import CheckedServer
-from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, Output, ServerProcess
 from tests.server.harness.proxies import FORWARDING, INTRODUCING, PROXIES, Proxy, ProxyProcess
 
 pytestmark = pytest.mark.real_socket
@@ -276,6 +278,42 @@ def test_each_listener_expects_an_introduction_or_none(tmp_path, processes):
         header = b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\n"
         assert b'"client":"1.2.3.4"' in asked_through(path, header)
         assert told_by(server.address)["client"] == CLIENT
+
+
+BOUND = """
+bind = [{}]
+proxy_protocol = "unix:a.sock"
+forwarded_allow_ips = "unix"
+workers = 2
+"""
+
+
+@pytest.mark.parametrize("later", ['"unix:b.sock", "unix:a.sock"', '"unix:a.sock"'])
+def test_new_workers_expect_introductions_where_the_old_ones_did(tmp_path, later):
+    def configure(addresses: str) -> None:
+        file.write_text(BOUND.format(addresses).replace("unix:", f"unix:{tmp_path}/"))
+
+    file = tmp_path / "triows.toml"
+    configure('"unix:a.sock", "unix:b.sock"')
+    command = [*TRIOWS, "forwarded:app", "--config", str(file)]
+    with subprocess.Popen(
+        command, cwd=APPLICATIONS, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            output = Output(process.stderr)
+            output.wait_for("serving forwarded:app")
+            configure(later)
+            process.send_signal(signal.SIGHUP)
+            output.wait_for("all workers are new")
+            header = b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\n"
+            assert b'"client":"1.2.3.4"' in asked_through(str(tmp_path / "a.sock"), header)
+            assert b'"client":null' in asked_through(str(tmp_path / "b.sock"), b"")
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+            output.close()
+        finally:
+            process.kill()
 
 
 def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:

@@ -16,9 +16,14 @@ __all__ = ["proxy_of"]
 _ALL = "all"
 
 
-def proxy_of(values: Chosen) -> Proxy | None:
+def proxy_of(values: Chosen, *, is_worker: bool = False) -> Proxy | None:
     """
     Make the proxies of the options' values. Return ``None`` if nothing is to be read of them.
+
+    Args:
+        values: The options' values.
+        is_worker: Whether this process doesn't choose where it listens. Its parent has told it
+            which of the sockets expect the PROXY protocol.
 
     Raises:
         UnusableCommand: They can't be used. The message says what to write instead.
@@ -35,7 +40,8 @@ def proxy_of(values: Chosen) -> Proxy | None:
             f"{name_of('forwarded_allow_ips')} has an effect only with --proxy-headers, "
             "--forwarded-header or --proxy-protocol: add one of them"
         )
-    _check_listening(values)
+    if not is_worker:
+        _check_listening(values)
     settings: dict[str, Any] = {"protocol": True if _ALL in protocol else list(protocol)}
     if values["proxy_headers"]:
         settings["headers"] = "x-forwarded"

@@ -11,12 +11,10 @@ from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeaderRe
 from triows._transports.reactor import Readable
 
 from .log_lines import log_closed
-from .proxy import Trusted, introducing
+from .proxy import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from hypercorn.config import Config
+    from collections.abc import Callable
 
     from triows._transports.reactor import Reactor
 
@@ -112,20 +110,11 @@ class Introductions:
 
     Args:
         proxy: The proxies in front of the server.
-        listeners: The server's.
-        config: Hypercorn's configuration.
         reactor: Reads for the connections.
     """
 
-    def __init__(
-        self,
-        proxy: Proxy | None,
-        listeners: Sequence[Listener],
-        config: Config,
-        reactor: Reactor,
-    ) -> None:
-        self._trusted = None if proxy is None else Trusted.of(proxy.trusted)
-        self._listeners = introducing(proxy, listeners, config)
+    def __init__(self, proxy: Proxy | None, reactor: Reactor) -> None:
+        self._trusted = Trusted.by(proxy)
         self._reactor = reactor
 
     def expected(
@@ -137,7 +126,7 @@ class Introductions:
         Raises:
             OSError: The peer isn't one of the proxies.
         """
-        if self._trusted is None or listener not in self._listeners:
+        if not listener.introduced:
             return None
         if not self._trusted.covers(ends.client):
             log_closed(ends, "it isn't one of the proxies that may introduce clients")
