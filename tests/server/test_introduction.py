@@ -113,6 +113,18 @@ def test_a_peer_that_only_looks_whether_somebody_listens_is_not_logged(connectio
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize(
+    ("begin", "lines"),
+    [(b"", []), (b"PROXY", ["10.0.0.9:1 closed (the PROXY header is incomplete)"])],
+)
+def test_when_the_server_ends_who_has_begun_a_header_is_logged(connection, caplog, begin, lines):
+    if begin:
+        connection.says(begin)
+    connection.introduction.end()
+    assert connection.results == ["closed"]
+    assert caplog.messages == lines
+
+
 def test_a_broken_connection_is_closed(connection, caplog):
     connection.socket.close()
     connection.introduction.on_readable()

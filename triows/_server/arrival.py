@@ -47,6 +47,9 @@ class Preface(Protocol):
     def fail(self, why: str) -> None:
         """Close the connection, and log why."""
 
+    def end(self) -> None:
+        """Close the connection, and log that if something has come of what had to be read."""
+
 
 @frozen(eq=False)
 class Arrival:

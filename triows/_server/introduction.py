@@ -68,12 +68,12 @@ class Introduction(Readable):
         except BlockingIOError:
             pass
         except OSError:
-            self.on_error()
+            self.end()
 
     def _read(self) -> None:
         seen = self._socket.recv(LONGEST, socket.MSG_PEEK)
         if not seen:
-            self.on_error()
+            self.end()
             return
         self._socket.recv(self._reader.receive(seen))
         if (header := self._reader.header) is None:
@@ -91,11 +91,14 @@ class Introduction(Readable):
         log_closed(self._ends, why)
         self._close()
 
-    def on_error(self) -> None:
+    def end(self) -> None:
+        """Close the connection, and log that if something of the header has come."""
         if self._reader.has_begun:
             self.fail("the PROXY header is incomplete")
         else:  # balancers connect and close again, to see whether somebody listens
             self._close()
+
+    on_error = end
 
     # The reactor calls these only if they are asked for.
 
