@@ -34,6 +34,14 @@ def addresses(client: str, server: str, *ports: int) -> bytes:
     return ip_address(client).packed + ip_address(server).packed + struct.pack("!HH", *ports)
 
 
+def paths(client: bytes, server: bytes) -> bytes:
+    return client.ljust(108, b"\0") + server.ljust(108, b"\0")
+
+
+def of_unix(path: str) -> ProxyHeader:
+    return ProxyHeader(Whose.CLIENT, None, (path, None))
+
+
 V4 = addresses("1.2.3.4", "10.0.0.1", 5000, 443)
 V6 = addresses("2001:db8::1", "::1", 5000, 443)
 
@@ -57,9 +65,10 @@ VALID = {
     binary(V4, command=0x20): LOCAL,
     binary(b"anything", family=0x00): UNKNOWN,
     binary(V4, family=0x12): UNKNOWN,
-    binary(b"/a".ljust(108, b"\0") + b"/b".ljust(108, b"\0"), family=0x31): ProxyHeader(
-        Whose.CLIENT
-    ),
+    binary(paths(b"/a", b"/b"), family=0x31): of_unix("/b"),
+    binary(paths(b"", b"/" + b"b" * 107), family=0x31): of_unix("/" + "b" * 107),
+    binary(paths(b"", b"\0b"), family=0x31): of_unix("@b"),
+    binary(paths(b"", b""), family=0x31): of_unix(""),
 }
 
 INVALID = [

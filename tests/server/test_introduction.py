@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve
 
 from triows import Proxy
+from triows._log import peer_of
 from triows._server.arrival import Addresses
 from triows._server.introduction import Introduction, Introductions
 from triows._server.listening import Listener
@@ -82,14 +83,20 @@ def test_a_header_may_come_byte_by_byte(connection):
         (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", HIDDEN),
         (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", ENDS),
         (
-            b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(216),
-            Addresses(None, None, True, TLS),
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(108, b"\0") * 2,
+            Addresses(None, ("/x", None), True, TLS),
         ),
     ],
 )
 def test_a_proxy_may_have_no_client_with_an_address(connection, header, ends):
     connection.says(header)
     assert connection.results == [ends]
+
+
+def test_a_client_on_a_unix_socket_of_the_proxy_is_named_so_in_the_log(connection):
+    connection.says(b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + bytes(216))
+    (ends,) = connection.results
+    assert peer_of({"client": ends.client, "server": ends.server}) == "unix"
 
 
 def test_what_is_no_header_is_closed_and_logged_as_soon_as_it_can_be_seen(connection, caplog):

@@ -9,6 +9,7 @@ addresses (section 2).
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -48,8 +49,8 @@ _FAMILIES: dict[int, tuple[Callable[[bytes], _Address], int]] = {
 }
 _UNIX: Final = 3
 
-#: How many bytes the two paths of Unix sockets have together (section 2.2).
-_PATHS: Final = 216
+#: How many bytes each of the two paths of Unix sockets has (section 2.2).
+_PATH: Final = 108
 
 
 class BadProxyHeader(Exception):
@@ -73,9 +74,10 @@ class ProxyHeader:
     """What a proxy says about the connection of its client."""
 
     whose: Whose
-    #: The client's end, and the proxy's. They are ``None`` on a Unix socket.
+    #: The client's end. It is ``None`` on a Unix socket.
     client: tuple[str, int] | None = None
-    server: tuple[str, int] | None = None
+    #: The proxy's end. On a Unix socket, it is the path and ``None``.
+    server: tuple[str, int | None] | None = None
 
 
 class ProxyHeaderReader:
@@ -175,8 +177,8 @@ def _read_binary(header: bytes) -> ProxyHeader:
         return ProxyHeader(Whose.UNKNOWN)
     told = header[_FIXED:]
     if family == _UNIX:
-        _check_long_enough(told, _PATHS)
-        return ProxyHeader(Whose.CLIENT)
+        _check_long_enough(told, 2 * _PATH)
+        return ProxyHeader(Whose.CLIENT, server=(_path(told[_PATH : 2 * _PATH]), None))
     read, size = _FAMILIES[family]
     _check_long_enough(told, 2 * size + 4)
     client, server = read(told[:size]), read(told[size : 2 * size])
@@ -186,6 +188,14 @@ def _read_binary(header: bytes) -> ProxyHeader:
         (str(client), int.from_bytes(ports[:2], "big")),
         (str(server), int.from_bytes(ports[2:], "big")),
     )
+
+
+def _path(told: bytes) -> str:
+    """Read the path of a Unix socket. A name without a file begins with a zero byte (unix(7))."""
+    rest = os.fsdecode(told[1:].partition(b"\0")[0])
+    if told[0]:
+        return os.fsdecode(told[:1]) + rest
+    return f"@{rest}" if rest else ""
 
 
 def _check_long_enough(told: bytes, size: int) -> None:
