@@ -48,6 +48,24 @@ def test_a_mistake_is_an_error_with_what_to_write():
         meant("--forwarded-allow-ips", "10.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "address"),
+    [
+        ("bind = 'unix:x.sock'\nproxy_protocol = 'unix:x.sock'", [], "unix:{}/x.sock"),
+        ("bind = 'unix:x.sock'", ["--proxy-protocol", "unix:./x.sock"], "unix:{}/x.sock"),
+        ("proxy_protocol = 'unix:x.sock'", ["--bind", "unix:x.sock"], "unix:x.sock"),
+        ("bind = 'unix:@x'\nproxy_protocol = 'unix:@x'", [], "unix:@x"),
+    ],
+)
+def test_a_file_has_the_path_of_a_socket_relative_to_its_folder(
+    tmp_path, monkeypatch, text, options, address
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.toml").write_text(text)
+    proxy = meant("--config", str(tmp_path / "a.toml"), *options)
+    assert proxy == Proxy(protocol=[address.format(tmp_path)])
+
+
 def test_only_who_chooses_where_to_listen_knows_the_addresses():
     with pytest.raises(UnusableCommand, match="isn't one of the addresses of --bind"):
         meant("--proxy-protocol", "fd://3")
