@@ -72,6 +72,14 @@ def test_only_who_chooses_where_to_listen_knows_the_addresses():
     assert meant("--proxy-protocol", "fd://3", is_worker=True) == Proxy(protocol=["fd://3"])
 
 
+@pytest.mark.parametrize("name", ["proxy-headers", "forwarded-header"])
+def test_headers_of_a_file_can_be_switched_off(tmp_path, name):
+    file = tmp_path / "a.toml"
+    file.write_text(f"{name.replace('-', '_')} = true\nforwarded_allow_ips = '10.0.0.1'\n")
+    assert meant("--config", str(file)) is not None
+    assert meant("--config", str(file), f"--no-{name}") is None
+
+
 def test_a_file_may_say_it_and_is_named_in_a_message(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text("proxy_headers = true\nforwarded_allow_ips = '10.0.0.1'\n")

@@ -36,7 +36,8 @@ def proxy_of(values: Chosen, *, is_worker: bool = False) -> Proxy | None:
         raise UnusableCommand(f"{names}: leave out the one whose headers the proxy doesn't set")
     trusted, protocol = values["forwarded_allow_ips"], values["proxy_protocol"]
     if not (values["proxy_headers"] or values["forwarded_header"] or protocol):
-        if trusted is None:
+        # One that is off on purpose, such as by --no-proxy-headers, isn't forgotten.
+        if trusted is None or any(map(values.is_said, ("proxy_headers", "forwarded_header"))):
             return None
         raise UnusableCommand(
             f"{name_of('forwarded_allow_ips')} has an effect only with --proxy-headers, "
