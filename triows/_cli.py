@@ -264,7 +264,7 @@ def _run(options: argparse.Namespace) -> int:
     config = configuration(**values.settings)
     try:
         _check(values, config)
-        proxy = proxy_of(values)
+        proxy = proxy_of(values, is_worker=options.inherit is not None)
         _set_up_log(values)
         with _naming(values.name_of("bind"), AddressError):
             return _serve(values, config, proxy, options, manager)
@@ -300,7 +300,7 @@ def _serve(
     if options.inherit is not None:
         given = inherited(options.inherit)
         return serve(_loaded(options.app, values), inherited=given)
-    settings: Any = {"manager": manager, "tree_signal": tree_signal}
+    settings: Any = {"manager": manager, "proxy": proxy, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if values["reload"]:

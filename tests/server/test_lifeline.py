@@ -128,8 +128,8 @@ def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
             ",".join(
                 [
                     str(line.fileno()),
-                    written(plain, is_plain=True, is_borrowed=False),
-                    written(borrowed, is_plain=False, is_borrowed=True),
+                    written(plain, is_plain=True, is_borrowed=False, is_introduced=False),
+                    written(borrowed, is_plain=False, is_borrowed=True, is_introduced=True),
                 ]
             )
         )
@@ -138,6 +138,7 @@ def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
         assert names == [listener.getsockname()] * 2
         assert [one.is_plain for one in taken.sockets] == [True, False]
         assert [one.is_borrowed for one in taken.sockets] == [False, True]
+        assert [one.is_introduced for one in taken.sockets] == [False, True]
         assert not any(sock.get_inheritable() for sock in (line, plain, borrowed))
         taken.lifeline._socket.detach()
         for one in taken.sockets:

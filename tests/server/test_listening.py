@@ -10,6 +10,7 @@ import pytest
 import trustme
 from hypercorn.config import Config
 
+from triows import Proxy
 from triows._server.lifeline import LAST, Inherited, InheritedSocket, Lifeline
 from triows._server.listening import Heir, configuration, listening, listening_by
 from triows.exceptions import AddressError
@@ -185,6 +186,21 @@ def test_sockets_that_are_given_take_the_place_of_the_addresses():
 
 
 @real_socket
+def test_listeners_expect_introductions_where_that_is_said(tmp_path):
+    path = f"unix:{tmp_path / 'app.sock'}"
+    config = configured("127.0.0.1:0", path)
+    with listening(config, proxy=Proxy(protocol=[path], trusted=["unix"])) as listeners:
+        assert [one.introduced for one in listeners] == [False, True]
+    with listening(config, proxy=Proxy(headers="forwarded")) as listeners:
+        assert [one.introduced for one in listeners] == [False, False]
+    with listening(config, [socket.create_server(("127.0.0.1", 0))]) as (one,):
+        assert not one.introduced
+    given = [socket.create_server(("127.0.0.1", 0))]
+    with listening(config, given, proxy=Proxy(protocol=True)) as (one,):
+        assert one.introduced
+
+
+@real_socket
 def test_a_socket_that_listens_already_goes_on():
     sock = socket.create_server(("127.0.0.1", 0))
     with (
@@ -263,12 +279,13 @@ def test_a_worker_listens_where_its_parent_does_whatever_its_own_configuration_s
     with ours, theirs:
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
         given = [
-            InheritedSocket(sockets[0], is_plain=False, is_borrowed=False),
-            InheritedSocket(sockets[1], is_plain=True, is_borrowed=False),
-            InheritedSocket(sockets[2], is_plain=False, is_borrowed=True),
+            InheritedSocket(sockets[0], is_plain=False, is_borrowed=False, is_introduced=True),
+            InheritedSocket(sockets[1], is_plain=True, is_borrowed=False, is_introduced=False),
+            InheritedSocket(sockets[2], is_plain=False, is_borrowed=True, is_introduced=False),
         ]
         with listening_by(config, Inherited(Lifeline(theirs), given)) as listeners:
             assert [one.secure for one in listeners] == [True, False, True]
+            assert [one.introduced for one in listeners] == [True, False, False]
             assert [one.heir() for one in listeners] == [Heir.OTHERS] * 3
             ours.send(bytes([LAST]))
             assert [one.heir() for one in listeners] == [Heir.NOBODY, Heir.NOBODY, Heir.NEXT]

@@ -291,6 +291,7 @@ async def test_a_process_gets_its_end_of_the_line_first_and_then_the_sockets(mon
             Listener(listener, True),
             Listener(listener, False),
             Listener(listener, True, lambda: Heir.NEXT),
+            Listener(listener, True, introduced=True),
         ]
         worker = await Worker.start(lambda numbers: ["serve", numbers], listeners)
         ((command, options),) = started
@@ -298,7 +299,7 @@ async def test_a_process_gets_its_end_of_the_line_first_and_then_the_sockets(mon
         assert given == listener.fileno()
     worker.close()
     assert worker.pid == PlayedProcess.pid
-    assert command == ["serve", f"{line},{given},{given}p,{given}b"]
+    assert command == ["serve", f"{line},{given},{given}p,{given}b,{given}i"]
     assert not is_open(line)  # the parent would never see that the worker has closed it
 
 

@@ -120,20 +120,24 @@ class InheritedSocket:
     is_plain: bool
     #: Whether it belongs to somebody else than the parent, such as systemd.
     is_borrowed: bool
+    #: Whether its connections begin with a header of the PROXY protocol.
+    is_introduced: bool
 
     @classmethod
     def read(cls, text: str) -> Self:
         """Take over the socket for which the parent has written *text*."""
-        number = text.rstrip(_PLAIN + _BORROWED)
-        return cls(socket.socket(fileno=int(number)), _PLAIN in text, _BORROWED in text)
+        number = text.rstrip("".join(_MARKS))
+        return cls(socket.socket(fileno=int(number)), *(mark in text for mark in _MARKS))
 
 
-_PLAIN, _BORROWED = "p", "b"
+#: In the order of the attributes.
+_MARKS: Final = ("p", "b", "i")
 
 
-def written(sock: socket.socket, *, is_plain: bool, is_borrowed: bool) -> str:
+def written(sock: socket.socket, *, is_plain: bool, is_borrowed: bool, is_introduced: bool) -> str:
     """Write what :meth:`InheritedSocket.read` reads."""
-    return f"{sock.fileno()}{_PLAIN if is_plain else ''}{_BORROWED if is_borrowed else ''}"
+    marked = zip(_MARKS, (is_plain, is_borrowed, is_introduced), strict=True)
+    return f"{sock.fileno()}{''.join(mark for mark, is_so in marked if is_so)}"
 
 
 @frozen

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .lifeline import Inherited
     from .newcomers import Identity
+    from .proxy import Proxy
 
 __all__ = ["Heir", "Listener", "configuration", "listening", "listening_by"]
 
@@ -79,6 +80,8 @@ class Listener:
     heir: Callable[[], Heir] = _nobody
     #: Of a Unix socket, which file it is. Somebody may put another socket in its place.
     file: Identity | None = Factory(lambda self: identity(self.socket), takes_self=True)
+    #: Whether each of its connections begins with a header of the PROXY protocol.
+    introduced: bool = False
 
     def close(self) -> None:
         """
@@ -109,6 +112,8 @@ def _is_descriptor(address: str) -> bool:
 def listening(
     config: Config,
     sockets: Sequence[socket.socket] | None = None,
+    *,
+    proxy: Proxy | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -118,6 +123,7 @@ def listening(
     Args:
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
+        proxy: The proxies in front of the server, and at which listeners they introduce clients.
 
     Raises:
         AddressError: An address can't be bound.
@@ -128,7 +134,7 @@ def listening(
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
     with ExitStack() as stack:
         if sockets is None:
-            yield _bound(config, stack)
+            yield _bound(config, proxy, stack)
             return
         for sock in sockets:
             stack.callback(sock.close)
@@ -136,7 +142,8 @@ def listening(
             raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
         for sock in sockets:
             _listen(config, sock)
-        yield [Listener(sock, config.ssl_enabled, _next) for sock in sockets]
+        introduced = proxy is not None and proxy.introduces_at(None)
+        yield [Listener(sock, config.ssl_enabled, _next, introduced=introduced) for sock in sockets]
 
 
 @contextmanager
@@ -159,12 +166,13 @@ def listening_by(config: Config, inherited: Inherited) -> Iterator[list[Listener
                 one.socket,
                 config.ssl_enabled and not one.is_plain,
                 partial(_heir_of_worker, others, one.is_borrowed),
+                introduced=one.is_introduced,
             )
             for one in inherited.sockets
         ]
 
 
-def _bound(config: Config, stack: ExitStack) -> list[Listener]:
+def _bound(config: Config, proxy: Proxy | None, stack: ExitStack) -> list[Listener]:
     """Bind the addresses of *config*. *stack* closes the sockets."""
     if not config.bind:
         raise ValueError("config.bind has no address: write config.bind = ['127.0.0.1:8000']")
@@ -173,13 +181,15 @@ def _bound(config: Config, stack: ExitStack) -> list[Listener]:
     for address in (*with_tls, *without):
         check_address(address)
     return [
-        _bind(config, address, stack, secure=secure)
+        _bind(config, proxy, address, stack, secure=secure)
         for addresses, secure in ((with_tls, True), (without, False))
         for address in addresses
     ]
 
 
-def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Listener:
+def _bind(
+    config: Config, proxy: Proxy | None, address: str, stack: ExitStack, *, secure: bool
+) -> Listener:
     """Bind one address, so that an error can name it, and listen there."""
     try:
         path = path_of(address)
@@ -189,7 +199,9 @@ def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Li
             sock = socket.socket(socket.AF_UNIX)
             stack.callback(sock.close)
             bind_path(sock, path, config)
-        listener = Listener(sock, secure, _next if _is_descriptor(address) else _nobody)
+        heir = _next if _is_descriptor(address) else _nobody
+        introduced = proxy is not None and proxy.introduces_at(address)
+        listener = Listener(sock, secure, heir, introduced=introduced)
         stack.callback(listener.close)
         # Do this at once, or the same address could be bound a second time.
         _listen(config, sock)

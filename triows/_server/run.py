@@ -211,7 +211,7 @@ class _Process:
 
     async def _serve(self, name: str) -> None:
         inherited = self._inherited
-        opening = partial(listening, self._config)
+        opening = partial(listening, self._config, proxy=self._proxy)
         if inherited is not None:
             opening = partial(listening_by, self._config, inherited)
         # This outlives the server, because the application's resources exit after it.

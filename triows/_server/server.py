@@ -108,7 +108,7 @@ class Server:
         self._config = config
         self._listeners = listeners
         self._tls = None if tls is None else (tls, TLS(tls.context))
-        self._introductions = Introductions(proxy, listeners, config, reactor)
+        self._introductions = Introductions(proxy, reactor)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}

@@ -173,6 +173,7 @@ def _written(listeners: Sequence[Listener]) -> list[str]:
             one.socket,
             is_plain=is_secure and not one.secure,
             is_borrowed=one.heir() is Heir.NEXT,
+            is_introduced=one.introduced,
         )
         for one in listeners
     ]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .listening import Listener
     from .notify import Manager
+    from .proxy import Proxy
     from .worker import Command
 
 __all__ = ["supervise"]
@@ -51,6 +52,7 @@ def supervise(
     *,
     workers: int,
     manager: Manager = NOBODY,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -65,6 +67,7 @@ def supervise(
         config: Hypercorn's configuration.
         workers: How many, at least one.
         manager: The service manager that has started the process.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
@@ -74,7 +77,7 @@ def supervise(
     Raises:
         OSError: An address can't be bound.
     """
-    with listening(config) as addresses:
+    with listening(config, proxy=proxy) as addresses:
         check = partial(credentials, config)
         return trio.run(_supervise, command, name, addresses, workers, check, manager, tree_signal)
 
