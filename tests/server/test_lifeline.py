@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from triows._server.budget import Budget
-from triows._server.lifeline import LAST, REPLACED, Lifeline, inherited, written
+from triows._server.lifeline import LAST, REPLACED, TURNED, Lifeline, inherited, written
 
 
 @pytest.fixture
@@ -61,10 +61,10 @@ def test_the_parents_orders_are_signals_until_it_is_gone(pair):
 def test_a_worker_whose_loop_turns_says_so(pair):
     parents, workers = pair
     line = Lifeline(workers)
-    line.report_turn()
+    line.report(TURNED)
     assert parents.recv(10) == b"\n"
     parents.close()
-    line.report_turn()
+    line.report(TURNED)
 
 
 def test_a_line_that_is_cut_has_no_orders(pair):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "LAST",
     "REPLACED",
+    "STOPPED",
     "TURN",
+    "TURNED",
     "Inherited",
     "InheritedSocket",
     "Lifeline",
@@ -35,6 +37,10 @@ REPLACED: Final = 255
 
 #: What the parent writes to ask a worker whether its event loop turns.
 TURN: Final = 254
+
+#: What a worker writes: that its event loop has turned, and that it has stopped accepting.
+TURNED: Final = b"\n"
+STOPPED: Final = b"s"
 
 #: How often a worker that was told to end looks for that, and the seconds between two looks. A
 #: service manager may send its signal to all processes at the same time, so that a worker gets it
@@ -97,10 +103,10 @@ class Lifeline:
                 self._others_go_on = False
         return written
 
-    def report_turn(self) -> None:
-        """Answer :data:`TURN`. Call it in the event loop: that it runs is the answer."""
-        with suppress(OSError):
-            self._socket.sendall(b"\n")
+    def report(self, word: bytes) -> None:
+        """Tell the parent one of the words above, in the event loop: it answers :data:`TURN`."""
+        with suppress(OSError):  # as above
+            self._socket.sendall(word)
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""

@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .lifeline import STOPPED
 from .listening import listening, listening_by
 from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from triows._request_ids import RequestIds
 
     from .drain import Drain
-    from .lifeline import Inherited
+    from .lifeline import Inherited, Lifeline
     from .notify import Manager
     from .proxy import Proxy
     from .server import Server
@@ -279,6 +280,7 @@ class _Process:
         self._stopping = True
         if self._inherited is not None:
             await self._inherited.lifeline.wait_told()
+            beside.start_soon(self._report_stopped, self._inherited.lifeline, server)
         drain, grace = self._drain, math.inf
         if self._stopped_by == signal.SIGINT:
             drain, grace = evolve(drain, delay=0, idle=0), INTERRUPT_GRACE
@@ -299,6 +301,11 @@ class _Process:
         self.notifier.tell_stopping(message, seconds)
         beside.start_soon(self._report_progress, server)
         await server.shut_down(drain, grace=grace)
+
+    async def _report_stopped(self, lifeline: Lifeline, server: Server) -> None:
+        """Tell the parent when nobody is accepted any more."""
+        await server.wait_stopped_listening()
+        lifeline.report(STOPPED)
 
     async def _report_progress(self, server: Server) -> None:
         """Log what is left from time to time, until all has ended."""

@@ -200,6 +200,10 @@ class Server:
         """Whether it takes new connections."""
         return not self._has_stopped_listening.is_set()
 
+    async def wait_stopped_listening(self) -> None:
+        """Wait until it takes no new connections any more."""
+        await self._has_stopped_listening.wait()
+
     async def wait_ended(self) -> None:
         """Wait until :meth:`shut_down` was called and all connections have ended."""
         await self._all_ended.wait()

@@ -29,7 +29,7 @@ import trio
 
 from .budget import at_most
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
-from .lifeline import LAST, REPLACED, TURN
+from .lifeline import LAST, REPLACED, TURN, TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,7 +217,7 @@ class SignalWatch:
         numbers = lifeline.orders()
         for number in numbers:
             if number == TURN:
-                self._call_soon(lifeline.report_turn)
+                self._call_soon(lambda: lifeline.report(TURNED))
             elif number not in (LAST, REPLACED):
                 self._take(number, at_once=True)
         if not numbers:

@@ -21,7 +21,7 @@ from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
 from .notify import NOBODY, Notifier
 from .tls import CertificateError, credentials
-from .worker import Worker, exit_in_words
+from .worker import Worker, close_after, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Sequence
@@ -209,10 +209,10 @@ class Supervisor:
         self._wanted = trio.Event()
 
     def dismiss_all(self) -> None:
-        """Tell all workers to end, and leave the listening sockets to them."""
-        for one in self._addresses:
-            one.socket.close()
-        for worker in list(self._live):
+        """Tell all workers to end, and close the listening sockets after they have done so."""
+        live = list(self._live)
+        self._endings.start_soon(close_after, live, self._addresses)
+        for worker in live:
             self._dismiss(worker)
 
     def ended(self) -> int:
