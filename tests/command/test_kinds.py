@@ -8,6 +8,7 @@ import pytest
 from triows._command.kinds import (
     MAX_WORKERS,
     SECONDS,
+    AccessFormat,
     Address,
     Choice,
     Flag,
@@ -34,6 +35,7 @@ PORT = Number(0, 65535)
         (Text(), " a b ", " a b "),
         (Path(), "a.pem", "a.pem"),
         (Output(), "-", "-"),
+        (AccessFormat(), "%(h)s took %(D)d µs, 100%%", "%(h)s took %(D)d µs, 100%%"),
         (Address(), "unix:a.sock", "unix:a.sock"),
         (RootPath(), "/app", "/app"),
         (ANSWER, "YES", "yes"),
@@ -57,6 +59,22 @@ def test_text_of_the_command_line_is_read(kind, text, value):
     ("kind", "text", "told"),
     [
         (Path(), "", "give a path, and not nothing"),
+        *(
+            (
+                AccessFormat(),
+                text,
+                f"give a format such as '%(h)s %(r)s %(s)s', with %% for a "
+                f"percent sign, not {text!r}: {why}",
+            )
+            for text, why in (
+                ("%(h)q", "unsupported format character"),
+                ("%(h)d", "%d format: a real number is required, not str"),
+                ("%s %(h)s", "each value needs a name in parentheses"),
+                ("%r", "each value needs a name in parentheses"),
+                ("100%", "incomplete format"),
+                ("%(h", "incomplete format key"),
+            )
+        ),
         (Address(), "8000", "write the host, too"),
         (RootPath(), "app", "give a path that begins with a slash, as in '/app'"),
         (ANSWER, "maybe", "give one of yes, no, not 'maybe'"),
@@ -126,6 +144,8 @@ def test_a_value_of_a_file_is_read_with_paths_from_its_folder(kind, found, value
         (Text(), True, "give text in quotes, not true or false"),
         (Text(), datetime.date(2000, 1, 1), "give text in quotes, not a date or time"),
         (Path(), ["a"], "give text in quotes, not a list"),
+        (AccessFormat(), 5, "give text in quotes, not a number"),
+        (AccessFormat(), "%(h)q", "give a format such as"),
         (Address(), 8000, "give text in quotes, not a number"),
         (Listening(), 8000, "give text in quotes, not a number"),
         (Address(), "8000", "write the host, too"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 
 from triows._request_ids import RequestIds
+from triows._server.access import check_format
 from triows._server.addresses import check_address
 from triows._server.unix import is_abstract, path_of
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SECONDS",
+    "AccessFormat",
     "Address",
     "Choice",
     "Flag",
@@ -111,6 +113,20 @@ class Text:
     def from_toml(self, value: object, folder: str) -> str:
         """Take it as it is."""
         return _text(value)
+
+
+@frozen
+class AccessFormat:
+    """The format of a line in the access log."""
+
+    def from_text(self, text: str) -> str:
+        """Check that a line can be written with it."""
+        check_format(text)
+        return text
+
+    def from_toml(self, value: object, folder: str) -> str:
+        """Check that a line can be written with it."""
+        return self.from_text(_text(value))
 
 
 @frozen
