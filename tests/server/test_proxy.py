@@ -8,7 +8,7 @@ import pytest
 from hypercorn.config import Config
 
 from triows import Proxy
-from triows._server.proxy import Trusted, check_listeners
+from triows._server.proxy import Trusted, check_listeners, is_introduced
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,11 @@ def configured(**settings: Any) -> Config:
 )
 def test_connections_begin_with_a_header_where_that_is_said(protocol, expected):
     proxy = Proxy(headers="forwarded", protocol=protocol)
-    assert [proxy.introduces_at(one) for one in ("a:1", "b:1", None)] == expected
+    assert [is_introduced(proxy, one) for one in ("a:1", "b:1", None)] == expected
+
+
+def test_without_proxies_no_connection_does():
+    assert not is_introduced(None, "a:1")
 
 
 def test_an_address_at_which_nobody_listens_is_refused():

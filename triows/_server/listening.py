@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .addresses import check_address
 from .newcomers import identity, remove_file
+from .proxy import is_introduced
 from .unix import bind_path, named, path_of, reason
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def listening(
             raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
         for sock in sockets:
             _listen(config, sock)
-        introduced = proxy is not None and proxy.introduces_at(None)
+        introduced = is_introduced(proxy, None)
         yield [Listener(sock, config.ssl_enabled, _next, introduced=introduced) for sock in sockets]
 
 
@@ -214,7 +215,7 @@ def _bind(
             stack.callback(sock.close)
             bind_path(sock, path, config)
         heir = _next if _is_descriptor(address) else _nobody
-        introduced = proxy is not None and proxy.introduces_at(address)
+        introduced = is_introduced(proxy, address)
         listener = Listener(sock, secure, heir, introduced=introduced)
         stack.callback(listener.close)
         # Do this at once, or the same address could be bound a second time.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hypercorn.config import Config
 
-__all__ = ["FAMILIES", "Family", "Proxy", "Trusted", "check_listeners"]
+__all__ = ["FAMILIES", "Family", "Proxy", "Trusted", "check_listeners", "is_introduced"]
 
 Family: TypeAlias = Literal["x-forwarded", "forwarded"]
 
@@ -96,15 +96,6 @@ class Proxy:
                 "this Proxy reads nothing: write headers='x-forwarded', headers='forwarded' or "
                 "protocol=True"
             )
-
-    def introduces_at(self, address: str | None) -> bool:
-        """
-        Say whether connections to a listener begin with a header of the PROXY protocol.
-
-        Args:
-            address: That of ``config.bind``; ``None`` if the listener is a socket that was given.
-        """
-        return self.protocol if isinstance(self.protocol, bool) else address in self.protocol
 
 
 Network: TypeAlias = "IPv4Network | IPv6Network"
@@ -198,6 +189,18 @@ class Trusted:
         if self._anybody or client is None:
             return self._unix
         return self._includes(client[0])
+
+
+def is_introduced(proxy: Proxy | None, address: str | None) -> bool:
+    """
+    Say whether connections to a listener begin with a header of the PROXY protocol.
+
+    Args:
+        proxy: The proxies in front of the server.
+        address: That of ``config.bind``; ``None`` if the listener is a socket that was given.
+    """
+    protocol = proxy is not None and proxy.protocol
+    return protocol if isinstance(protocol, bool) else address in protocol
 
 
 def check_listeners(proxy: Proxy, config: Config, sockets: object) -> None:
