@@ -13,7 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import AIR, Budget
-from triows._server.lifeline import LAST, REPLACED, STOPPED, TURN, TURNED
+from triows._server.lifeline import ALL_DRAINED, DRAINED, LAST, REPLACED, STOPPED, TURN, TURNED
 from triows._server.listening import Heir, Listener
 from triows._server.newcomers import LINGER
 from triows._server.worker import Worker, close_after, exit_in_words
@@ -249,6 +249,18 @@ async def test_the_listeners_end_soon_after_the_first_worker_has_stopped_accepti
     began = trio.current_time()
     await close_after([first.worker, second.worker], [listener])
     assert listener.ended_at == pytest.approx(began + LINGER, abs=0.1)
+
+
+async def test_workers_are_told_when_all_have_drained(autojump_clock, play, nursery):
+    first, second = play(), play()
+    nursery.start_soon(close_after, [first.worker, second.worker], [])
+    await first.line.send(DRAINED)
+    with trio.move_on_after(60):
+        await first.line.recv(1)
+        raise AssertionError("the other one has not drained")
+    second.process.exit(0)
+    assert await first.line.recv(1) == bytes([ALL_DRAINED])
+    await first.line.send(STOPPED)
 
 
 # The end

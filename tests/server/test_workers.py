@@ -230,6 +230,19 @@ app = Triows(route)
 """
 
 
+STAYING = (
+    BLOCKING.replace(
+        """        time.sleep(0.01)
+""",
+        """        with trio.CancelScope(shield=True):
+            await trio.sleep(0.01)
+""",
+    )
+    .replace("blocking", "staying")
+    .replace("import os, time", "import os, trio")
+)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems can't end the listening")
 def test_a_blocked_worker_keeps_no_newcomer_waiting_when_all_end(versions):
     versions.write_text(BLOCKING)
@@ -246,6 +259,26 @@ def test_a_blocked_worker_keeps_no_newcomer_waiting_when_all_end(versions):
         (versions.folder / "enough").touch()
         assert process.wait() == 0
     assert "Traceback" not in process.output
+
+
+def test_workers_that_drain_and_listen_answer_newcomers_until_the_last_has_drained(versions):
+    versions.write_text(STAYING)
+    path = versions.folder / "here.sock"
+    options = ("--drain-listen", "--bind", f"unix:{path}")
+    with (
+        workers(versions, 2, *options) as process,
+        socket.create_connection(process.address) as client,
+    ):
+        client.sendall(HANDSHAKE)
+        process.wait_for("staying")
+        process.send_signal(signal.SIGTERM)
+        process.wait_for("until the other workers have drained")
+        for _ in range(8):  # any worker may accept them
+            assert answer_at(socket.AF_INET, process.address).startswith(b"HTTP/1.1 404 ")
+            assert answer_at(socket.AF_UNIX, str(path)).startswith(b"HTTP/1.1 404 ")
+        (versions.folder / "enough").touch()
+        assert process.wait() == 0
+    assert not path.exists()
 
 
 def test_the_file_of_a_unix_socket_is_removed_if_no_worker_lives_at_the_end(versions):

@@ -285,7 +285,11 @@ class _Process:
         if self._stopped_by == signal.SIGINT:
             drain, grace = evolve(drain, delay=0, idle=0), INTERRUPT_GRACE
         drain = evolve(drain, delay=server.delay(drain))
-        if not (server.connections or drain.delay):
+        others_drained = None
+        if self._inherited is not None and server.stays(drain):
+            # Other workers may have connections. Newcomers are answered until those have ended.
+            others_drained = self._inherited.lifeline.wait_all_drained
+        elif not (server.connections or drain.delay):
             # Accept none, so that the end has less to wait for.
             await server.stop_accepting(drain)
         budget = Budget.of(self._app, drain)
@@ -293,6 +297,9 @@ class _Process:
             seconds = budget.after(self._stopped_by)
             before = f"listening for {drain.delay:g} s more, then " if drain.delay else ""
             what = f"{before}closing {counted(server.connections, 'connection')}"
+        elif others_drained is not None:
+            seconds = budget.after(self._stopped_by)
+            what = "listening until the other workers have drained"
         else:
             seconds, what = budget.idle, "there is no connection"
             self.signals.end_within(seconds)
@@ -300,7 +307,7 @@ class _Process:
         logger.info("%s", message)
         self.notifier.tell_stopping(message, seconds)
         beside.start_soon(self._report_progress, server)
-        await server.shut_down(drain, grace=grace)
+        await server.shut_down(drain, grace=grace, others_drained=others_drained)
 
     async def _report_stopped(self, lifeline: Lifeline, server: Server) -> None:
         """Tell the parent when nobody is accepted any more."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import LAST, REPLACED, STOPPED, TURN, TURNED, written
+from .lifeline import ALL_DRAINED, DRAINED, LAST, REPLACED, STOPPED, TURN, TURNED, written
 from .listening import Heir
 from .newcomers import LINGER
 
@@ -118,10 +118,22 @@ class Worker:
 
     async def wait_stopped(self) -> None:
         """Wait until it has stopped accepting for good, or until it has ended."""
+        await self._wait_once(STOPPED)
+
+    async def wait_drained(self) -> None:
+        """Wait until it has drained while it still listens, or until it has ended."""
+        await self._wait_once(DRAINED)
+
+    async def tell_all_drained(self) -> None:
+        """Tell it that it needn't listen any longer because of other workers."""
+        with suppress(OSError, trio.ClosedResourceError):  # it has ended by now
+            await self._line.send(bytes([ALL_DRAINED]))
+
+    async def _wait_once(self, word: bytes) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
             with suppress(OSError, trio.ClosedResourceError):
-                if await self._wait_said(STOPPED):
+                if await self._wait_said(word):
                     nursery.cancel_scope.cancel()
 
     async def _wait_said(self, word: bytes, times: int = 1) -> bool:
@@ -197,6 +209,8 @@ async def close_after(workers: Sequence[Worker], listeners: Sequence[Listener]) 
     """
     Close the parent's listeners at the end of all workers, when these have stopped accepting.
 
+    With ``Drain(listen=True)``, workers go on listening until all have drained, and are told then.
+
     The first worker that has stopped has emptied the queues, and nobody has come since. The others
     have a moment to do so, too. Then TCP clients are refused, even if a worker that is blocked
     still has the sockets.
@@ -211,11 +225,22 @@ async def close_after(workers: Sequence[Worker], listeners: Sequence[Listener]) 
             await worker.wait_stopped()
             scope.deadline = min(scope.deadline, trio.current_time() + LINGER)
 
-        async with trio.open_nursery() as nursery:
-            for worker in workers:
-                nursery.start_soon(wait, worker)
+        async with trio.open_nursery() as beside:
+            beside.start_soon(_tell_when_drained, workers)
+            async with trio.open_nursery() as nursery:
+                for worker in workers:
+                    nursery.start_soon(wait, worker)
+            beside.cancel_scope.cancel()
     for one in listeners:
         one.end()
+
+
+async def _tell_when_drained(workers: Sequence[Worker]) -> None:
+    async with trio.open_nursery() as nursery:
+        for worker in workers:
+            nursery.start_soon(worker.wait_drained)
+    for worker in workers:
+        await worker.tell_all_drained()
 
 
 def _written(listeners: Sequence[Listener]) -> list[str]:
