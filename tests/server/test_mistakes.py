@@ -264,3 +264,10 @@ def test_a_logger_of_ones_own_may_have_formats_of_its_own():
     config = Config()
     config.logger_class, config.access_log_format = OwnLogger, "{h} 100%"
     check_config(config)
+
+
+def test_a_root_path_in_percent_encoding_is_told_what_to_write():
+    config = Config()
+    config.root_path = "/a%20b"
+    with pytest.raises(ValueError, match="write '/a b' instead of '/a%20b'"):
+        check_config(config)

@@ -119,7 +119,7 @@ def test_an_application_that_is_not_there_ends_several_workers_with_2():
 
 
 def test_a_worker_that_the_system_does_not_start_is_logged(caplog):
-    code = supervise(lambda numbers: ["/nowhere/python"], "it", free_port(), workers=2)
+    code = supervise(lambda numbers: ["/nowhere/python"], "it", free_port(), workers=2, check=str)
     assert code == 1
     assert "a worker can't be started" in caplog.text
 

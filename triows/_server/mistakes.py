@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from hypercorn.config import Config
 from hypercorn.logging import Logger
@@ -122,6 +123,11 @@ def check_config(config: object) -> None:
         raise ValueError(
             f"config.root_path is a path, and {config.root_path!r} doesn't begin with a slash: "
             f"write '/{config.root_path}'"
+        )
+    if (decoded := unquote(config.root_path)) != config.root_path:
+        raise ValueError(
+            f"config.root_path is a path without percent-encoding: write {decoded!r} instead of "
+            f"{config.root_path!r}"
         )
     _check_access_log_format(config)
     _check_tls(config)

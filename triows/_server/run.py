@@ -28,6 +28,8 @@ from .signals import SignalWatch
 from .tls import CertificateError, credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.config import Config
 
     from triows._app import Triows
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .notify import Manager
     from .proxy import Proxy
     from .server import Server
+    from .tls import Credentials
 
 __all__ = ["ApplicationError", "run"]
 
@@ -57,6 +60,7 @@ def run(
     inherited: Inherited | None = None,
     manager: Manager = NOBODY,
     proxy: Proxy | None = None,
+    renew: Callable[[], Credentials | None] | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -77,6 +81,8 @@ def run(
         manager: The service manager that has started the process. For a worker, its parent tells
             the manager what there is to tell.
         proxy: The proxies in front of the server.
+        renew: Reads the certificate and what belongs to it again, after SIGHUP. By default, that is
+            what *config* names. It raises :exc:`CertificateError`, too.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -89,7 +95,8 @@ def run(
     """
     try:
         rest = (inherited, manager, drain, request_ids, proxy)
-        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
+        renew = renew or partial(credentials, config)
+        return trio.run(_serve_observed, app, config, name, tree_signal, renew, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -103,6 +110,7 @@ async def _serve_observed(
     config: Config,
     name: str,
     tree_signal: int | None,
+    renew: Callable[[], Credentials | None],
     inherited: Inherited | None,
     manager: Manager,
     drain: Drain,
@@ -110,7 +118,7 @@ async def _serve_observed(
     proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, config, inherited, manager, drain, request_ids, proxy)
+    process = _Process(app, config, renew, inherited, manager, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -147,6 +155,7 @@ class _Process:
     Args:
         app: The application.
         config: As in :func:`run`.
+        renew: As in :func:`run`.
         inherited: For a worker.
         manager: As in :func:`run`.
         drain: As in :func:`run`.
@@ -158,6 +167,7 @@ class _Process:
         self,
         app: Triows,
         config: Config,
+        renew: Callable[[], Credentials | None],
         inherited: Inherited | None,
         manager: Manager,
         drain: Drain,
@@ -185,6 +195,7 @@ class _Process:
         # Whether a shutdown has begun. Once the application has failed, none begins.
         self._stopping = False
         self._config = config
+        self._renew = renew
         self._server: Server | None = None
         # What people read about the process while it serves.
         self._serving = ""
@@ -263,7 +274,7 @@ class _Process:
 
     def _renew_certificate(self, server: Server) -> None:
         try:
-            renewed = credentials(self._config)
+            renewed = self._renew()
         except CertificateError as exc:
             logger.error("the old certificate stays: %s", exc)  # noqa: TRY400 - a file is to blame
             return
