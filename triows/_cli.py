@@ -299,7 +299,7 @@ def _run(options: argparse.Namespace) -> int:
     config = configuration(**values.settings)
     try:
         _check(values, config)
-        proxy = proxy_of(values)
+        proxy = proxy_of(values, is_worker=options.inherit is not None)
         _set_up_log(values)
         with _naming(values.name_of("bind"), AddressError):
             return _serve(values, config, proxy, options, manager)
@@ -337,7 +337,7 @@ def _serve(
         app = _loaded(options.app, values)
         _configure_log(values, config)
         return serve(app, inherited=given)
-    settings: Any = {"manager": manager, "tree_signal": tree_signal}
+    settings: Any = {"manager": manager, "proxy": proxy, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
     if values["reload"] or values["workers"] > 1:
         with _findable(values):

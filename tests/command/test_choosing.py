@@ -131,3 +131,9 @@ def test_a_file_that_can_not_be_used_is_told(chosen):
 
 def test_the_level_of_the_log_does_not_silence_the_access_log(chosen):
     assert "loglevel" not in chosen("--log-level", "error", "--access-log").settings
+
+
+def test_a_value_is_said_on_the_command_line_or_in_the_file(chosen):
+    values = chosen("--no-reload", file="workers = 1")
+    said = [name for name in ("reload", "workers", "bind") if values.is_said(name)]
+    assert said == ["reload", "workers"]

@@ -12,10 +12,10 @@ from triows._command.options import add_options
 from triows._command.proxies import proxy_of
 
 
-def meant(*options: str) -> Proxy | None:
+def meant(*options: str, is_worker: bool = False) -> Proxy | None:
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return proxy_of(choose(parser.parse_args(options)))
+    return proxy_of(choose(parser.parse_args(options)), is_worker=is_worker)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,38 @@ def test_options_say_who_the_proxies_are(options, proxy):
 def test_a_mistake_is_an_error_with_what_to_write():
     with pytest.raises(UnusableCommand, match="add one of them"):
         meant("--forwarded-allow-ips", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "address"),
+    [
+        ("bind = 'unix:x.sock'\nproxy_protocol = 'unix:x.sock'", [], "unix:{}/x.sock"),
+        ("bind = 'unix:x.sock'", ["--proxy-protocol", "unix:./x.sock"], "unix:{}/x.sock"),
+        ("proxy_protocol = 'unix:x.sock'", ["--bind", "unix:x.sock"], "unix:x.sock"),
+        ("bind = 'unix:@x'\nproxy_protocol = 'unix:@x'", [], "unix:@x"),
+    ],
+)
+def test_a_file_has_the_path_of_a_socket_relative_to_its_folder(
+    tmp_path, monkeypatch, text, options, address
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.toml").write_text(text)
+    proxy = meant("--config", str(tmp_path / "a.toml"), *options)
+    assert proxy == Proxy(protocol=[address.format(tmp_path)])
+
+
+def test_only_who_chooses_where_to_listen_knows_the_addresses():
+    with pytest.raises(UnusableCommand, match="isn't one of the addresses of --bind"):
+        meant("--proxy-protocol", "fd://3")
+    assert meant("--proxy-protocol", "fd://3", is_worker=True) == Proxy(protocol=["fd://3"])
+
+
+@pytest.mark.parametrize("name", ["proxy-headers", "forwarded-header"])
+def test_headers_of_a_file_can_be_switched_off(tmp_path, name):
+    file = tmp_path / "a.toml"
+    file.write_text(f"{name.replace('-', '_')} = true\nforwarded_allow_ips = '10.0.0.1'\n")
+    assert meant("--config", str(file)) is not None
+    assert meant("--config", str(file), f"--no-{name}") is None
 
 
 def test_a_file_may_say_it_and_is_named_in_a_message(tmp_path):

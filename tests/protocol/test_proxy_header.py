@@ -9,11 +9,17 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given, strategies as st
 
-from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeader, ProxyHeaderReader
+from triows._protocol.proxy_header import (
+    LONGEST,
+    BadProxyHeader,
+    ProxyHeader,
+    ProxyHeaderReader,
+    Whose,
+)
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
-LOCAL = ProxyHeader()
+LOCAL, UNKNOWN = ProxyHeader(Whose.PROXY), ProxyHeader(Whose.UNKNOWN)
 
 
 def binary(
@@ -28,30 +34,41 @@ def addresses(client: str, server: str, *ports: int) -> bytes:
     return ip_address(client).packed + ip_address(server).packed + struct.pack("!HH", *ports)
 
 
+def paths(client: bytes, server: bytes) -> bytes:
+    return client.ljust(108, b"\0") + server.ljust(108, b"\0")
+
+
+def of_unix(path: str) -> ProxyHeader:
+    return ProxyHeader(Whose.CLIENT, None, (path, None))
+
+
 V4 = addresses("1.2.3.4", "10.0.0.1", 5000, 443)
 V6 = addresses("2001:db8::1", "::1", 5000, 443)
 
-OF_V4 = ProxyHeader(True, ("1.2.3.4", 5000), ("10.0.0.1", 443))
-OF_V6 = ProxyHeader(True, ("2001:db8::1", 5000), ("::1", 443))
+OF_V4 = ProxyHeader(Whose.CLIENT, ("1.2.3.4", 5000), ("10.0.0.1", 443))
+OF_V6 = ProxyHeader(Whose.CLIENT, ("2001:db8::1", 5000), ("::1", 443))
 
 VALID = {
     b"PROXY TCP4 1.2.3.4 10.0.0.1 5000 443\r\n": OF_V4,
     b"PROXY TCP6 2001:DB8:0::1 ::1 5000 443\r\n": OF_V6,
     b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 0\r\n": ProxyHeader(
-        True, ("255.255.255.255", 65535), ("255.255.255.255", 0)
+        Whose.CLIENT, ("255.255.255.255", 65535), ("255.255.255.255", 0)
     ),
-    b"PROXY UNKNOWN\r\n": LOCAL,
-    b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n": LOCAL,
-    b"PROXY UNKNOWN " + b"x" * 91 + b"\r\n": LOCAL,
+    b"PROXY UNKNOWN\r\n": UNKNOWN,
+    b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n": UNKNOWN,
+    b"PROXY UNKNOWN " + b"x" * 91 + b"\r\n": UNKNOWN,
     binary(V4): OF_V4,
     binary(V6, family=0x21): OF_V6,
     binary(V4 + b"\x04\x00\x03abc\x20"): OF_V4,
     binary(V4 + b"x" * (LONGEST - 28)): OF_V4,
     binary(b"", command=0x20, family=0): LOCAL,
     binary(V4, command=0x20): LOCAL,
-    binary(b"anything", family=0x00): LOCAL,
-    binary(V4, family=0x12): LOCAL,
-    binary(b"/a".ljust(108, b"\0") + b"/b".ljust(108, b"\0"), family=0x31): ProxyHeader(True),
+    binary(b"anything", family=0x00): UNKNOWN,
+    binary(V4, family=0x12): UNKNOWN,
+    binary(paths(b"/a", b"/b"), family=0x31): of_unix("/b"),
+    binary(paths(b"", b"/" + b"b" * 107), family=0x31): of_unix("/" + "b" * 107),
+    binary(paths(b"", b"\0b"), family=0x31): of_unix("@b"),
+    binary(paths(b"", b""), family=0x31): of_unix(""),
 }
 
 INVALID = [

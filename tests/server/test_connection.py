@@ -411,6 +411,9 @@ class Introducing:
         self.failures.append(why)
         self.close()
 
+    def end(self) -> None:
+        self.fail("the end")
+
 
 INTRODUCED = Addresses(("1.2.3.4", 5), ("4.3.2.1", 443), secure=False)
 
@@ -450,7 +453,7 @@ async def test_an_introduction_and_the_first_head_have_the_same_time(autojump_cl
     assert introduced.failures == []
 
 
-async def test_at_a_shutdown_nobody_is_blamed_for_saying_nothing(autojump_clock, site):
+async def test_at_a_shutdown_an_introduction_has_the_time_of_a_newcomer(autojump_clock, site):
     introduction = Introducing()
     async with opened_engine(site) as engine:
         wire = engine.connect(preface=introduction)
@@ -458,7 +461,16 @@ async def test_at_a_shutdown_nobody_is_blamed_for_saying_nothing(autojump_clock,
         connection.shut_down(idle=1)
         await trio.sleep(LINGER + 0.1)
         assert wire.end == "closed"
-    assert introduction.failures == []
+    assert introduction.failures == ["the end"]
+
+
+async def test_a_server_that_is_cancelled_ends_introductions_at_once(autojump_clock, site):
+    introduction = Introducing()
+    async with opened_engine(site) as engine:
+        wire = engine.connect(preface=introduction)
+        (connection,) = engine.open
+        connection.close_idle()
+        assert (wire.end, introduction.failures) == ("closed", ["the end"])
 
 
 @pytest.fixture
@@ -1061,7 +1073,7 @@ async def answer(send: Any, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def test_responses_to_requests_that_come_together_leave_when_all_are_made():
+async def test_responses_to_requests_that_come_together_leave_when_all_are_made(autojump_clock):
     sent_before: list[bytes] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -104,6 +104,15 @@ def test_nobody_else_is_believed(family):
     ) == (("11.0.0.1", 1), False, b"backend:8000")
 
 
+@pytest.mark.parametrize("trusted", ["10.0.0.0/8", "*"])
+def test_a_client_whose_address_a_trusted_proxy_has_not_told_is_not_believed(trusted):
+    told = read_head(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6")
+    reading = forwarding(Proxy(trusted=[trusted], headers="x-forwarded"))
+    assert reading is not None
+    ends = Addresses(PROXY, SERVER, secure=False, is_hidden=True)
+    assert reading.read(told, ends) is ends
+
+
 def test_no_header_of_the_other_family_is_read():
     assert client("1.2.3.4", family="forwarded") == PROXY
     assert read("Forwarded: for=1.2.3.4;proto=https")[:2] == (PROXY, False)

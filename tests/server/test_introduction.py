@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypercorn.config import Config
+from attrs import evolve
 
 from triows import Proxy
+from triows._log import peer_of
 from triows._server.arrival import Addresses
 from triows._server.introduction import Introduction, Introductions
 from triows._server.listening import Listener
@@ -21,6 +22,7 @@ HEADER = b"PROXY TCP4 1.2.3.4 10.0.0.1 5000 443\r\n"
 #: The client's own TLS, which the proxy passes through.
 TLS: Any = object()
 ENDS = Addresses(("10.0.0.9", 1), ("10.0.0.8", 2), secure=True, tls=TLS)
+HIDDEN = evolve(ENDS, is_hidden=True)
 INTRODUCED = Addresses(("1.2.3.4", 5000), ("10.0.0.1", 443), secure=True, tls=TLS)
 
 
@@ -77,17 +79,24 @@ def test_a_header_may_come_byte_by_byte(connection):
 @pytest.mark.parametrize(
     ("header", "ends"),
     [
-        (b"PROXY UNKNOWN\r\n", ENDS),
+        (b"PROXY UNKNOWN\r\n", HIDDEN),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", HIDDEN),
         (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", ENDS),
         (
-            b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(216),
-            Addresses(None, None, True, TLS),
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + b"/x".ljust(108, b"\0") * 2,
+            Addresses(None, ("/x", None), True, TLS),
         ),
     ],
 )
 def test_a_proxy_may_have_no_client_with_an_address(connection, header, ends):
     connection.says(header)
     assert connection.results == [ends]
+
+
+def test_a_client_on_a_unix_socket_of_the_proxy_is_named_so_in_the_log(connection):
+    connection.says(b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8" + bytes(216))
+    (ends,) = connection.results
+    assert peer_of({"client": ends.client, "server": ends.server}) == "unix"
 
 
 def test_what_is_no_header_is_closed_and_logged_as_soon_as_it_can_be_seen(connection, caplog):
@@ -111,6 +120,18 @@ def test_a_peer_that_only_looks_whether_somebody_listens_is_not_logged(connectio
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize(
+    ("begin", "lines"),
+    [(b"", []), (b"PROXY", ["10.0.0.9:1 closed (the PROXY header is incomplete)"])],
+)
+def test_when_the_server_ends_who_has_begun_a_header_is_logged(connection, caplog, begin, lines):
+    if begin:
+        connection.says(begin)
+    connection.introduction.end()
+    assert connection.results == ["closed"]
+    assert caplog.messages == lines
+
+
 def test_a_broken_connection_is_closed(connection, caplog):
     connection.socket.close()
     connection.introduction.on_readable()
@@ -130,12 +151,12 @@ def test_nothing_happens_if_there_is_nothing_to_read_after_all(connection):
 
 @pytest.fixture
 def listener(connection) -> Listener:
-    return Listener(connection.socket, secure=False)
+    return Listener(connection.socket, secure=False, introduced=True)
 
 
 def expected(listener: Listener, proxy: Proxy | None, ends: Addresses = ENDS) -> Any:
-    introductions = Introductions(proxy, [listener], Config(), None)
-    return introductions.expected(listener, listener.socket, ends)
+    reactor: Any = None
+    return Introductions(proxy, reactor).expected(listener, listener.socket, ends)
 
 
 def test_a_proxy_that_is_trusted_introduces_its_clients(listener):
@@ -143,9 +164,17 @@ def test_a_proxy_that_is_trusted_introduces_its_clients(listener):
     assert isinstance(expected(listener, proxy), Introduction)
 
 
+def test_other_listeners_serve_everybody(listener):
+    proxy = Proxy(trusted=["10.0.0.0/8"], protocol=True)
+    assert expected(evolve(listener, introduced=False), proxy) is None
+
+
 @pytest.mark.parametrize("proxy", [None, Proxy(headers="forwarded")])
-def test_other_listeners_serve_everybody(listener, proxy):
-    assert expected(listener, proxy) is None
+def test_a_listener_of_the_parent_goes_on_expecting_introductions(listener, proxy):
+    ends = Addresses(("127.0.0.1", 1), None, secure=False)
+    assert isinstance(expected(listener, proxy, ends), Introduction)
+    with pytest.raises(OSError):  # noqa: PT011 - it is never shown
+        expected(listener, proxy)
 
 
 def test_nobody_else_may_introduce_clients(listener, caplog):

@@ -9,9 +9,10 @@ import socket
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import Budget
-from triows._server.lifeline import LAST, REPLACED, Lifeline, inherited, written
+from triows._server.lifeline import DRAINED, LAST, REPLACED, TURNED, Lifeline, inherited, written
 
 
 @pytest.fixture
@@ -61,10 +62,26 @@ def test_the_parents_orders_are_signals_until_it_is_gone(pair):
 def test_a_worker_whose_loop_turns_says_so(pair):
     parents, workers = pair
     line = Lifeline(workers)
-    line.report_turn()
+    line.report(TURNED)
     assert parents.recv(10) == b"\n"
     parents.close()
-    line.report_turn()
+    line.report(TURNED)
+
+
+async def test_a_worker_that_has_drained_says_so_and_waits_for_the_others(pair, nursery):
+    parents, workers = pair
+    line = Lifeline(workers)
+    over = trio.Event()
+
+    async def wait() -> None:
+        await line.wait_all_drained()
+        over.set()
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert (parents.recv(10), over.is_set()) == (DRAINED, False)
+    line.note_all_drained()
+    await over.wait()
 
 
 def test_a_line_that_is_cut_has_no_orders(pair):
@@ -128,8 +145,8 @@ def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
             ",".join(
                 [
                     str(line.fileno()),
-                    written(plain, is_plain=True, is_borrowed=False),
-                    written(borrowed, is_plain=False, is_borrowed=True),
+                    written(plain, is_plain=True, is_borrowed=False, is_introduced=False),
+                    written(borrowed, is_plain=False, is_borrowed=True, is_introduced=True),
                 ]
             )
         )
@@ -138,6 +155,7 @@ def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
         assert names == [listener.getsockname()] * 2
         assert [one.is_plain for one in taken.sockets] == [True, False]
         assert [one.is_borrowed for one in taken.sockets] == [False, True]
+        assert [one.is_introduced for one in taken.sockets] == [False, True]
         assert not any(sock.get_inheritable() for sock in (line, plain, borrowed))
         taken.lifeline._socket.detach()
         for one in taken.sockets:

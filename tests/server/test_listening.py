@@ -4,12 +4,14 @@ import errno
 import logging
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from hypercorn.config import Config
 
+from triows import Proxy
 from triows._server.lifeline import LAST, Inherited, InheritedSocket, Lifeline
 from triows._server.listening import Heir, configuration, listening, listening_by
 from triows.exceptions import AddressError
@@ -160,6 +162,27 @@ def test_the_sockets_are_closed_at_the_end_also_after_an_error():
 
 
 @real_socket
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems can't end the listening")
+def test_a_listener_that_ends_refuses_clients_although_another_process_has_the_socket():
+    with listening(configured("127.0.0.1:0")) as (one,), one.socket.dup():
+        address = one.socket.getsockname()
+        one.end()
+        one.end()  # nobody minds a second time
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)
+    assert is_closed(one.socket)
+
+
+@real_socket
+def test_the_listener_of_somebody_else_goes_on_at_its_end():
+    with socket.create_server(("127.0.0.1", 0)) as owned:
+        with listening(configured(), [owned.dup()]) as (one,):
+            one.end()
+        assert is_closed(one.socket)
+        socket.create_connection(owned.getsockname(), timeout=5).close()
+
+
+@real_socket
 def test_with_a_certificate_the_addresses_are_secure_but_those_that_shall_not_be(certificate):
     certfile, keyfile = certificate
     config = configured(
@@ -182,6 +205,21 @@ def test_sockets_that_are_given_take_the_place_of_the_addresses():
         assert (one.socket, one.secure) == (sock, False)
         socket.create_connection(sock.getsockname(), timeout=5).close()
     assert is_closed(sock)
+
+
+@real_socket
+def test_listeners_expect_introductions_where_that_is_said(tmp_path):
+    path = f"unix:{tmp_path / 'app.sock'}"
+    config = configured("127.0.0.1:0", path)
+    with listening(config, proxy=Proxy(protocol=[path], trusted=["unix"])) as listeners:
+        assert [one.introduced for one in listeners] == [False, True]
+    with listening(config, proxy=Proxy(headers="forwarded")) as listeners:
+        assert [one.introduced for one in listeners] == [False, False]
+    with listening(config, [socket.create_server(("127.0.0.1", 0))]) as (one,):
+        assert not one.introduced
+    given = [socket.create_server(("127.0.0.1", 0))]
+    with listening(config, given, proxy=Proxy(protocol=True)) as (one,):
+        assert one.introduced
 
 
 @real_socket
@@ -263,12 +301,13 @@ def test_a_worker_listens_where_its_parent_does_whatever_its_own_configuration_s
     with ours, theirs:
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
         given = [
-            InheritedSocket(sockets[0], is_plain=False, is_borrowed=False),
-            InheritedSocket(sockets[1], is_plain=True, is_borrowed=False),
-            InheritedSocket(sockets[2], is_plain=False, is_borrowed=True),
+            InheritedSocket(sockets[0], is_plain=False, is_borrowed=False, is_introduced=True),
+            InheritedSocket(sockets[1], is_plain=True, is_borrowed=False, is_introduced=False),
+            InheritedSocket(sockets[2], is_plain=False, is_borrowed=True, is_introduced=False),
         ]
         with listening_by(config, Inherited(Lifeline(theirs), given)) as listeners:
             assert [one.secure for one in listeners] == [True, False, True]
+            assert [one.introduced for one in listeners] == [True, False, False]
             assert [one.heir() for one in listeners] == [Heir.OTHERS] * 3
             ours.send(bytes([LAST]))
             assert [one.heir() for one in listeners] == [Heir.NOBODY, Heir.NOBODY, Heir.NEXT]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +23,7 @@ from tests.server.clients import open_websockets
 from tests.server.clients.http import body
 from tests.server.harness.ambiguous import AMBIGUOUS
 from tests.server.harness.checked import CheckedServer
-from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, Output, ServerProcess
 from tests.server.harness.proxies import FORWARDING, INTRODUCING, PROXIES, Proxy, ProxyProcess
 
 pytestmark = pytest.mark.real_socket
@@ -278,6 +280,42 @@ def test_each_listener_expects_an_introduction_or_none(tmp_path, processes):
         assert told_by(server.address)["client"] == CLIENT
 
 
+BOUND = """
+bind = [{}]
+proxy_protocol = "unix:a.sock"
+forwarded_allow_ips = "unix"
+workers = 2
+"""
+
+
+@pytest.mark.parametrize("later", ['"unix:b.sock", "unix:a.sock"', '"unix:a.sock"'])
+def test_new_workers_expect_introductions_where_the_old_ones_did(tmp_path, later):
+    def configure(addresses: str) -> None:
+        file.write_text(BOUND.format(addresses).replace("unix:", f"unix:{tmp_path}/"))
+
+    file = tmp_path / "triows.toml"
+    configure('"unix:a.sock", "unix:b.sock"')
+    command = [*TRIOWS, "forwarded:app", "--config", str(file)]
+    with subprocess.Popen(
+        command, cwd=APPLICATIONS, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            output = Output(process.stderr)
+            output.wait_for("serving forwarded:app")
+            configure(later)
+            process.send_signal(signal.SIGHUP)
+            output.wait_for("all workers are new")
+            header = b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\n"
+            assert b'"client":"1.2.3.4"' in asked_through(str(tmp_path / "a.sock"), header)
+            assert b'"client":null' in asked_through(str(tmp_path / "b.sock"), b"")
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+            output.close()
+        finally:
+            process.kill()
+
+
 def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:
     """Send *data* from an address of this machine. Return the first byte of the answer."""
     with socket.create_connection(address, PATIENCE, source_address=(source, 0)) as sock:
@@ -287,6 +325,31 @@ def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:
             return sock.recv(1)
         except ConnectionError:
             return b""
+
+
+#: What a client sends that would like to be somebody else.
+SPOOFED = b"GET /plain HTTP/1.0\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "client"),
+    [
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", "127.0.0.1"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "6.6.6.6"),  # the proxy itself
+    ],
+)
+def test_a_client_that_is_not_introduced_by_its_address_is_not_believed(header, client):
+    with ServerProcess(TRIOWS, "forwarded:app", *OPTIONS) as server:
+        assert json.loads(answered(server.address, header + SPOOFED))["client"] == client
+
+
+def answered(address: tuple[str, int], data: bytes) -> bytes:
+    """Send *data*, and return the body of the answer."""
+    with socket.create_connection(address, PATIENCE) as sock:
+        sock.sendall(data)
+        with sock.makefile("rb") as answer:
+            return answer.read().partition(b"\r\n\r\n")[2]
 
 
 def test_nobody_is_served_who_does_not_introduce_a_client():

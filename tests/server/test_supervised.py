@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import trio
 
 from tests.server.clients import Closed, open_trio_websocket
 from tests.server.harness.manager import PlayedManager
-from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, Output, ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,6 +155,25 @@ def test_sockets_that_a_manager_passes_are_the_default(options):
             process.terminate()
             process.stderr.read()
             assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--reload"]], ids=["workers", "reload"])
+def test_a_proxy_may_introduce_its_clients_at_a_socket_that_a_manager_passes(options):
+    command = [sys.executable, "-c", PASS_A_SOCKET, sys.executable, "-m", "triows", *options]
+    command += ["--proxy-protocol", "fd://3"]
+    with subprocess.Popen(command, cwd=APPLICATIONS, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            output = Output(process.stderr)
+            port = int(output.wait_for(r"serving .* on http://127.0.0.1:\d+").rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(b"PROXY TCP4 1.2.3.4 10.0.0.1 5 80\r\nGET /nowhere HTTP/1.0\r\n\r\n")
+                assert client.recv(12) == b"HTTP/1.1 404"  # and not 400
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+            output.close()
         finally:
             process.kill()
 

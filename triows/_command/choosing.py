@@ -48,6 +48,10 @@ class Chosen:
             return self._given[key]
         return self._in_file.get(key, self._defaults.get(key))
 
+    def is_said(self, key: str) -> bool:
+        """Say whether somebody has chosen a value, so that it isn't the default."""
+        return key in self._given or key in self._in_file
+
     def name_of(self, key: str) -> str:
         """Say where a value is written, for a message about it: ``--bind``, or a file and a key."""
         if key in self._in_file and key not in self._given:

@@ -30,6 +30,7 @@ __all__ = [
     "Flag",
     "HeaderName",
     "Kind",
+    "Listening",
     "Many",
     "Mask",
     "Number",
@@ -185,11 +186,27 @@ class Address:
 
     def from_toml(self, value: object, folder: str) -> str:
         """Check it, and make the path of a Unix socket relative to the file's folder."""
-        address = self.from_text(_text(value))
-        path = path_of(address)
-        if path is None or is_abstract(path):
-            return address
-        return f"unix:{os.path.join(folder, path)}"
+        return _from_folder(self.from_text(_text(value)), folder)
+
+
+def _from_folder(address: str, folder: str) -> str:
+    path = path_of(address)
+    if path is None or is_abstract(path):
+        return address
+    return f"unix:{os.path.join(folder, path)}"
+
+
+@frozen
+class Listening:
+    """One of the addresses at which the server listens, or a word for all of them."""
+
+    def from_text(self, text: str) -> str:
+        """Take it as it is. Who knows the addresses checks it."""
+        return text
+
+    def from_toml(self, value: object, folder: str) -> str:
+        """Make the path of a Unix socket relative to the file's folder."""
+        return _from_folder(_text(value), folder)
 
 
 @frozen

@@ -21,6 +21,7 @@ from .kinds import (
     Choice,
     Flag,
     HeaderName,
+    Listening,
     Many,
     Mask,
     Number,
@@ -182,7 +183,7 @@ GROUPS: Mapping[str, Sequence[Option]] = {
         Option(
             "--proxy-protocol",
             "expect the PROXY protocol at this --bind address, or at 'all' of them; repeatable",
-            Many(Text()),
+            Many(Listening()),
             "ADDRESS",
             default=(),
         ),

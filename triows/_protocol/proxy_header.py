@@ -9,7 +9,9 @@ addresses (section 2).
 
 from __future__ import annotations
 
+import os
 import re
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -18,7 +20,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LONGEST", "BadProxyHeader", "ProxyHeader", "ProxyHeaderReader"]
+__all__ = ["LONGEST", "BadProxyHeader", "ProxyHeader", "ProxyHeaderReader", "Whose"]
 
 #: How many bytes a header may have. The text allows 64 KiB, but an address takes at most 216 bytes,
 #: and few proxies add much more. nginx has the same limit.
@@ -47,24 +49,35 @@ _FAMILIES: dict[int, tuple[Callable[[bytes], _Address], int]] = {
 }
 _UNIX: Final = 3
 
-#: How many bytes the two paths of Unix sockets have together (section 2.2).
-_PATHS: Final = 216
+#: How many bytes each of the two paths of Unix sockets has (section 2.2).
+_PATH: Final = 108
 
 
 class BadProxyHeader(Exception):
     """A connection doesn't begin with a valid header. The message says why, for the log."""
 
 
+class Whose(Enum):
+    """For whom a proxy has made a connection."""
+
+    #: For a client, whose address is told.
+    CLIENT = "a client's"
+    #: For a client whose address the proxy doesn't know or can't write, or which isn't on a stream
+    #: (``UNKNOWN``, or ``UNSPEC``).
+    UNKNOWN = "an unknown client's"
+    #: For itself, for example to see whether the server lives (``LOCAL``).
+    PROXY = "the proxy's own"
+
+
 @frozen
 class ProxyHeader:
     """What a proxy says about the connection of its client."""
 
-    #: Whether it says something. If not, the proxy has made the connection for itself, for example
-    #: to see whether the server lives, or it doesn't know its client.
-    has_client: bool = False
-    #: The client's end, and the proxy's. They are ``None`` on a Unix socket.
+    whose: Whose
+    #: The client's end. It is ``None`` on a Unix socket.
     client: tuple[str, int] | None = None
-    server: tuple[str, int] | None = None
+    #: The proxy's end. On a Unix socket, it is the path and ``None``.
+    server: tuple[str, int | None] | None = None
 
 
 class ProxyHeaderReader:
@@ -140,7 +153,7 @@ def _read_line(header: bytes) -> ProxyHeader:
         raise BadProxyHeader("the PROXY header doesn't end with CRLF")
     line = line[:-1]
     if _UNKNOWN.fullmatch(line):
-        return ProxyHeader()
+        return ProxyHeader(Whose.UNKNOWN)
     match = _LINE.fullmatch(line)
     if match is None:
         raise BadProxyHeader("the PROXY header isn't two addresses and two ports")
@@ -152,28 +165,37 @@ def _read_line(header: bytes) -> ProxyHeader:
     ports = int(match[4]), int(match[5])
     if max(ports) >= 2**16:
         raise BadProxyHeader("the PROXY header has a port that is invalid")
-    return ProxyHeader(True, (client, ports[0]), (server, ports[1]))
+    return ProxyHeader(Whose.CLIENT, (client, ports[0]), (server, ports[1]))
 
 
 def _read_binary(header: bytes) -> ProxyHeader:
     """Read version 2 (section 2.2). What follows the addresses is ignored (section 2.2.7)."""
-    is_local = header[12] & 15 == 0
+    if header[12] & 15 == 0:
+        return ProxyHeader(Whose.PROXY)
     family, transport = divmod(header[13], 16)
-    if is_local or not family or transport != 1:  # the text leaves it to us what to do then
-        return ProxyHeader()
+    if not family or transport != 1:  # the text leaves it to us what to do then
+        return ProxyHeader(Whose.UNKNOWN)
     told = header[_FIXED:]
     if family == _UNIX:
-        _check_long_enough(told, _PATHS)
-        return ProxyHeader(True)
+        _check_long_enough(told, 2 * _PATH)
+        return ProxyHeader(Whose.CLIENT, server=(_path(told[_PATH : 2 * _PATH]), None))
     read, size = _FAMILIES[family]
     _check_long_enough(told, 2 * size + 4)
     client, server = read(told[:size]), read(told[size : 2 * size])
     ports = told[2 * size : 2 * size + 4]
     return ProxyHeader(
-        True,
+        Whose.CLIENT,
         (str(client), int.from_bytes(ports[:2], "big")),
         (str(server), int.from_bytes(ports[2:], "big")),
     )
+
+
+def _path(told: bytes) -> str:
+    """Read the path of a Unix socket. A name without a file begins with a zero byte (unix(7))."""
+    rest = os.fsdecode(told[1:].partition(b"\0")[0])
+    if told[0]:
+        return os.fsdecode(told[:1]) + rest
+    return f"@{rest}" if rest else ""
 
 
 def _check_long_enough(told: bytes, size: int) -> None:

@@ -27,6 +27,9 @@ class Addresses:
     secure: bool
     #: What applications see of TLS, if this process has it from the peer itself.
     tls: Described | None = None
+    #: Whether a proxy has made the connection for somebody whose address it hasn't told. Then
+    #: ``client`` is the proxy, and what it is believed doesn't hold for what comes from there.
+    is_hidden: bool = False
 
 
 class Preface(Protocol):
@@ -43,6 +46,9 @@ class Preface(Protocol):
 
     def fail(self, why: str) -> None:
         """Close the connection, and log why."""
+
+    def end(self) -> None:
+        """Close the connection, and log that if something has come of what had to be read."""
 
 
 @frozen(eq=False)

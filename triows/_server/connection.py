@@ -212,7 +212,9 @@ class HTTPConnection:
 
     def close_idle(self) -> None:
         """Close at once, unless a task serves a request, which ends by itself."""
-        if self._current is None and not (self._is_upgraded or self._is_lingering):
+        if self._preface is not None:
+            self._preface.end()
+        elif self._current is None and not (self._is_upgraded or self._is_lingering):
             self.output.send_held()
             self.close()
 
@@ -623,8 +625,11 @@ class HTTPConnection:
 
     def _end_waiting(self) -> None:
         """Called when the deadline has passed."""
-        if self._preface is not None and not self._is_last:
-            self._preface.fail("the PROXY header is missing, or comes too slowly")
+        if self._preface is not None:
+            if self._is_last:
+                self._preface.end()
+            else:
+                self._preface.fail("the PROXY header is missing, or comes too slowly")
         elif self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0

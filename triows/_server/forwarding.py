@@ -57,14 +57,15 @@ class Forwarding:
         The client is the first address from the end that isn't trusted: a proxy that is trusted has
         added it, and the client has sent what comes before it. If an address can't be read, it is
         the one after that. The scheme and the host are those that the farthest trusted proxy says,
-        because it is the nearest to the client.
+        because it is the nearest to the client. Nothing is read of a client that a proxy has
+        introduced without its address, because it may have written the headers itself.
 
         Args:
             head: The request. If a proxy says for which host it was, that becomes its ``host``.
             ends: The two ends of the connection on which it has come.
         """
         covers, client = self._trusted.covers, ends.client
-        if not covers(client):
+        if ends.is_hidden or not covers(client):
             return ends
         secure, host, port = ends.secure, None, None
         for hop in self._hops(head.headers):

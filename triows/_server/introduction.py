@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeaderReader
+from triows._protocol.proxy_header import LONGEST, BadProxyHeader, ProxyHeaderReader, Whose
 from triows._transports.reactor import Readable
 
 from .log_lines import log_closed
-from .proxy import Trusted, introducing
+from .proxy import Trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from hypercorn.config import Config
+    from collections.abc import Callable
 
     from triows._transports.reactor import Reactor
 
@@ -55,7 +53,7 @@ class Introduction(Readable):
 
         Args:
             introduce: Called with the ends of the client's own connection, or with those of this
-                one if the proxy has made it for itself. From then on, nobody reads.
+                one if the proxy doesn't tell the client's. From then on, nobody reads.
             close: Closes the connection, because it can't be served.
         """
         self._introduce, self._close = introduce, close
@@ -70,20 +68,22 @@ class Introduction(Readable):
         except BlockingIOError:
             pass
         except OSError:
-            self.on_error()
+            self.end()
 
     def _read(self) -> None:
         seen = self._socket.recv(LONGEST, socket.MSG_PEEK)
         if not seen:
-            self.on_error()
+            self.end()
             return
         self._socket.recv(self._reader.receive(seen))
         if (header := self._reader.header) is None:
             return
         self._reactor.discard(self._fd)
         ends = self._ends
-        if header.has_client:
+        if header.whose is Whose.CLIENT:
             ends = evolve(ends, client=header.client, server=header.server)
+        elif header.whose is Whose.UNKNOWN:
+            ends = evolve(ends, is_hidden=True)
         self._introduce(ends)
 
     def fail(self, why: str) -> None:
@@ -91,11 +91,14 @@ class Introduction(Readable):
         log_closed(self._ends, why)
         self._close()
 
-    def on_error(self) -> None:
+    def end(self) -> None:
+        """Close the connection, and log that if something of the header has come."""
         if self._reader.has_begun:
             self.fail("the PROXY header is incomplete")
         else:  # balancers connect and close again, to see whether somebody listens
             self._close()
+
+    on_error = end
 
     # The reactor calls these only if they are asked for.
 
@@ -110,20 +113,11 @@ class Introductions:
 
     Args:
         proxy: The proxies in front of the server.
-        listeners: The server's.
-        config: Hypercorn's configuration.
         reactor: Reads for the connections.
     """
 
-    def __init__(
-        self,
-        proxy: Proxy | None,
-        listeners: Sequence[Listener],
-        config: Config,
-        reactor: Reactor,
-    ) -> None:
-        self._trusted = None if proxy is None else Trusted.of(proxy.trusted)
-        self._listeners = introducing(proxy, listeners, config)
+    def __init__(self, proxy: Proxy | None, reactor: Reactor) -> None:
+        self._trusted = Trusted.by(proxy)
         self._reactor = reactor
 
     def expected(
@@ -135,7 +129,7 @@ class Introductions:
         Raises:
             OSError: The peer isn't one of the proxies.
         """
-        if self._trusted is None or listener not in self._listeners:
+        if not listener.introduced:
             return None
         if not self._trusted.covers(ends.client):
             log_closed(ends, "it isn't one of the proxies that may introduce clients")

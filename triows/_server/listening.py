@@ -6,7 +6,7 @@ import errno
 import logging
 import socket
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .addresses import check_address
 from .newcomers import identity, remove_file
+from .proxy import is_introduced
 from .unix import bind_path, named, path_of, reason
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from .lifeline import Inherited
     from .newcomers import Identity
+    from .proxy import Proxy
 
 __all__ = ["Heir", "Listener", "configuration", "listening", "listening_by"]
 
@@ -79,6 +81,8 @@ class Listener:
     heir: Callable[[], Heir] = _nobody
     #: Of a Unix socket, which file it is. Somebody may put another socket in its place.
     file: Identity | None = Factory(lambda self: identity(self.socket), takes_self=True)
+    #: Whether each of its connections begins with a header of the PROXY protocol.
+    introduced: bool = False
 
     def close(self) -> None:
         """
@@ -91,6 +95,20 @@ class Listener:
             if self.heir() is Heir.NOBODY:
                 remove_file(self.socket, self.file)
             self.socket.close()
+
+    def end(self) -> None:
+        """
+        Close the socket, and let nobody else accept from it unless it belongs to somebody else.
+
+        Processes that have it still have it, but TCP clients are refused. A Unix socket whose file
+        is removed can't be reached anyway.
+        """
+        is_tcp = self.socket.family in (socket.AF_INET, socket.AF_INET6)
+        if self.socket.fileno() >= 0 and is_tcp and self.heir() is Heir.NOBODY:
+            # On Linux, this ends the listening itself. Others may have ended it, or can't.
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RD)
+        self.close()
 
     @property
     def url(self) -> str:
@@ -109,6 +127,8 @@ def _is_descriptor(address: str) -> bool:
 def listening(
     config: Config,
     sockets: Sequence[socket.socket] | None = None,
+    *,
+    proxy: Proxy | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -118,6 +138,7 @@ def listening(
     Args:
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
+        proxy: The proxies in front of the server, and at which listeners they introduce clients.
 
     Raises:
         AddressError: An address can't be bound.
@@ -128,7 +149,7 @@ def listening(
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
     with ExitStack() as stack:
         if sockets is None:
-            yield _bound(config, stack)
+            yield _bound(config, proxy, stack)
             return
         for sock in sockets:
             stack.callback(sock.close)
@@ -136,7 +157,8 @@ def listening(
             raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
         for sock in sockets:
             _listen(config, sock)
-        yield [Listener(sock, config.ssl_enabled, _next) for sock in sockets]
+        introduced = is_introduced(proxy, None)
+        yield [Listener(sock, config.ssl_enabled, _next, introduced=introduced) for sock in sockets]
 
 
 @contextmanager
@@ -159,12 +181,13 @@ def listening_by(config: Config, inherited: Inherited) -> Iterator[list[Listener
                 one.socket,
                 config.ssl_enabled and not one.is_plain,
                 partial(_heir_of_worker, others, one.is_borrowed),
+                introduced=one.is_introduced,
             )
             for one in inherited.sockets
         ]
 
 
-def _bound(config: Config, stack: ExitStack) -> list[Listener]:
+def _bound(config: Config, proxy: Proxy | None, stack: ExitStack) -> list[Listener]:
     """Bind the addresses of *config*. *stack* closes the sockets."""
     if not config.bind:
         raise ValueError("config.bind has no address: write config.bind = ['127.0.0.1:8000']")
@@ -173,13 +196,15 @@ def _bound(config: Config, stack: ExitStack) -> list[Listener]:
     for address in (*with_tls, *without):
         check_address(address)
     return [
-        _bind(config, address, stack, secure=secure)
+        _bind(config, proxy, address, stack, secure=secure)
         for addresses, secure in ((with_tls, True), (without, False))
         for address in addresses
     ]
 
 
-def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Listener:
+def _bind(
+    config: Config, proxy: Proxy | None, address: str, stack: ExitStack, *, secure: bool
+) -> Listener:
     """Bind one address, so that an error can name it, and listen there."""
     try:
         path = path_of(address)
@@ -189,7 +214,9 @@ def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Li
             sock = socket.socket(socket.AF_UNIX)
             stack.callback(sock.close)
             bind_path(sock, path, config)
-        listener = Listener(sock, secure, _next if _is_descriptor(address) else _nobody)
+        heir = _next if _is_descriptor(address) else _nobody
+        introduced = is_introduced(proxy, address)
+        listener = Listener(sock, secure, heir, introduced=introduced)
         stack.callback(listener.close)
         # Do this at once, or the same address could be bound a second time.
         _listen(config, sock)

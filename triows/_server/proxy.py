@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from hypercorn.config import Config
 
-    from .listening import Listener
-
-__all__ = ["FAMILIES", "Family", "Proxy", "Trusted", "check_listeners", "introducing"]
+__all__ = ["FAMILIES", "Family", "Proxy", "Trusted", "check_listeners", "is_introduced"]
 
 Family: TypeAlias = Literal["x-forwarded", "forwarded"]
 
 FAMILIES: tuple[Family, ...] = ("x-forwarded", "forwarded")
 
 ANYBODY, UNIX = "*", "unix"
+
+_THIS_MACHINE = ("127.0.0.1", "::1")
 
 
 def _strings(name: str, given: Any) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class Proxy:
     #: ``"unix"`` for whoever connects to a Unix socket. Nobody else is believed. ``"*"`` trusts
     #: everybody. Write it only if nobody but the proxy can connect, because a client can write any
     #: address into a header. By default, only programs on this machine are trusted, as in uvicorn.
-    trusted: Sequence[str] = field(default=("127.0.0.1", "::1"), converter=_trusted)
+    trusted: Sequence[str] = field(default=_THIS_MACHINE, converter=_trusted)
 
     #: Which headers the proxies set: ``"x-forwarded"`` for ``X-Forwarded-For``, ``-Proto``,
     #: ``-Host`` and ``-Port``, or ``"forwarded"`` for the one of :rfc:`7239`. No header of the
@@ -160,6 +160,17 @@ class Trusted:
         networks = [_network(one) for one in entries if one not in (ANYBODY, UNIX)]
         return cls(tuple(networks), anybody or UNIX in entries, anybody)
 
+    @classmethod
+    def by(cls, proxy: Proxy | None) -> Trusted:
+        """
+        Return who is believed by a server.
+
+        Args:
+            proxy: The proxies in front of it. A worker may have none although its parent's
+                listeners expect the PROXY protocol: somebody has changed the configuration.
+        """
+        return cls.of(_THIS_MACHINE if proxy is None else proxy.trusted)
+
     @_includes.default
     def _make_includes(self) -> Callable[[str], bool]:
         return lru_cache(maxsize=1024)(self._decide)
@@ -178,6 +189,18 @@ class Trusted:
         if self._anybody or client is None:
             return self._unix
         return self._includes(client[0])
+
+
+def is_introduced(proxy: Proxy | None, address: str | None) -> bool:
+    """
+    Say whether connections to a listener begin with a header of the PROXY protocol.
+
+    Args:
+        proxy: The proxies in front of the server.
+        address: That of ``config.bind``; ``None`` if the listener is a socket that was given.
+    """
+    protocol = proxy is not None and proxy.protocol
+    return protocol if isinstance(protocol, bool) else address in protocol
 
 
 def check_listeners(proxy: Proxy, config: Config, sockets: object) -> None:
@@ -205,19 +228,6 @@ def check_listeners(proxy: Proxy, config: Config, sockets: object) -> None:
                 f"Proxy.protocol has {address!r}, at which the server doesn't listen: write it as "
                 f"in config.bind, which has {listed}"
             )
-
-
-def introducing(
-    proxy: Proxy | None, listeners: Sequence[Listener], config: Config
-) -> frozenset[Listener]:
-    """Return the listeners whose connections begin with a header of the PROXY protocol."""
-    if proxy is None or proxy.protocol is False:
-        return frozenset()
-    if proxy.protocol is True:
-        return frozenset(listeners)
-    # Those of a worker come in the same order, because its parent has bound them.
-    listening = zip(_addresses(config), listeners, strict=True)
-    return frozenset(one for address, one in listening if address in proxy.protocol)
 
 
 def _addresses(config: Config) -> list[str]:

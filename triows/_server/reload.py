@@ -21,7 +21,7 @@ from .budget import AIR, INTERRUPT_GRACE
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
 from .notify import NOBODY, Notifier, turns
-from .worker import Worker, exit_in_words
+from .worker import Worker, close_after, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .listening import Listener
     from .notify import Manager
+    from .proxy import Proxy
     from .worker import Command
 
 __all__ = ["run_again"]
@@ -50,6 +51,7 @@ def run_again(
     *,
     manager: Manager = NOBODY,
     folder: str | None = None,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -64,6 +66,7 @@ def run_again(
         config: Hypercorn's configuration.
         manager: The service manager that has started this one.
         folder: A folder to watch, in addition to the current one.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -74,7 +77,7 @@ def run_again(
     """
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    with listening(config) as addresses:
+    with listening(config, proxy=proxy) as addresses:
         return trio.run(Reloader(command, name, addresses, folder, manager, tree_signal).run)
 
 
@@ -166,8 +169,7 @@ class Reloader:
                 if not self._stop.is_set():
                     worker = await Worker.start(self._command, self._addresses)
                     nursery.start_soon(self._report, worker)
-            for one in self._addresses:
-                one.socket.close()
+            nursery.start_soon(close_after, [worker], self._addresses)
             await self._end(worker)
 
     async def _report(self, worker: Worker) -> None:

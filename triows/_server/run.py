@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .lifeline import STOPPED
 from .listening import listening, listening_by
 from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from triows._request_ids import RequestIds
 
     from .drain import Drain
-    from .lifeline import Inherited
+    from .lifeline import Inherited, Lifeline
     from .notify import Manager
     from .proxy import Proxy
     from .server import Server
@@ -222,7 +223,7 @@ class _Process:
 
     async def _serve(self, name: str) -> None:
         inherited = self._inherited
-        opening = partial(listening, self._config)
+        opening = partial(listening, self._config, proxy=self._proxy)
         if inherited is not None:
             opening = partial(listening_by, self._config, inherited)
         # This outlives the server, because the application's resources exit after it.
@@ -290,11 +291,16 @@ class _Process:
         self._stopping = True
         if self._inherited is not None:
             await self._inherited.lifeline.wait_told()
+            beside.start_soon(self._report_stopped, self._inherited.lifeline, server)
         drain, grace = self._drain, math.inf
         if self._stopped_by == signal.SIGINT:
             drain, grace = evolve(drain, delay=0, idle=0), INTERRUPT_GRACE
         drain = evolve(drain, delay=server.delay(drain))
-        if not (server.connections or drain.delay):
+        others_drained = None
+        if self._inherited is not None and server.stays(drain):
+            # Other workers may have connections. Newcomers are answered until those have ended.
+            others_drained = self._inherited.lifeline.wait_all_drained
+        elif not (server.connections or drain.delay):
             # Accept none, so that the end has less to wait for.
             await server.stop_accepting(drain)
         budget = Budget.of(self._app, drain)
@@ -302,6 +308,9 @@ class _Process:
             seconds = budget.after(self._stopped_by)
             before = f"listening for {drain.delay:g} s more, then " if drain.delay else ""
             what = f"{before}closing {counted(server.connections, 'connection')}"
+        elif others_drained is not None:
+            seconds = budget.after(self._stopped_by)
+            what = "listening until the other workers have drained"
         else:
             seconds, what = budget.idle, "there is no connection"
             self.signals.end_within(seconds)
@@ -309,7 +318,12 @@ class _Process:
         logger.info("%s", message)
         self.notifier.tell_stopping(message, seconds)
         beside.start_soon(self._report_progress, server)
-        await server.shut_down(drain, grace=grace)
+        await server.shut_down(drain, grace=grace, others_drained=others_drained)
+
+    async def _report_stopped(self, lifeline: Lifeline, server: Server) -> None:
+        """Tell the parent when nobody is accepted any more."""
+        await server.wait_stopped_listening()
+        lifeline.report(STOPPED)
 
     async def _report_progress(self, server: Server) -> None:
         """Log what is left from time to time, until all has ended."""

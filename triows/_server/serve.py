@@ -117,7 +117,7 @@ async def serve(
         drain,
         app,
         config,
-        partial(listening, config, sockets),
+        partial(listening, config, sockets, proxy=proxy),
         proxy=proxy,
         request_ids=request_ids,
         task_status=task_status,

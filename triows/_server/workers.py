@@ -19,7 +19,7 @@ from .budget import AIR
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
 from .notify import NOBODY, Notifier
-from .worker import Worker, exit_in_words
+from .worker import Worker, close_after, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .listening import Listener
     from .notify import Manager
+    from .proxy import Proxy
     from .worker import Command
 
 __all__ = ["supervise"]
@@ -50,6 +51,7 @@ def supervise(
     workers: int,
     check: Callable[[], str | None],
     manager: Manager = NOBODY,
+    proxy: Proxy | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -65,6 +67,7 @@ def supervise(
         workers: How many, at least one.
         check: Reads the files that a new worker would read. Returns why it could not start, if so.
         manager: The service manager that has started the process.
+        proxy: The proxies in front of the server.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
@@ -74,7 +77,7 @@ def supervise(
     Raises:
         OSError: An address can't be bound.
     """
-    with listening(config) as addresses:
+    with listening(config, proxy=proxy) as addresses:
         return trio.run(_supervise, command, name, addresses, workers, check, manager, tree_signal)
 
 
@@ -205,10 +208,10 @@ class Supervisor:
         self._wanted = trio.Event()
 
     def dismiss_all(self) -> None:
-        """Tell all workers to end, and leave the listening sockets to them."""
-        for one in self._addresses:
-            one.socket.close()
-        for worker in list(self._live):
+        """Tell all workers to end, and close the listening sockets after they have done so."""
+        live = list(self._live)
+        self._endings.start_soon(close_after, live, self._addresses)
+        for worker in live:
             self._dismiss(worker)
 
     def ended(self) -> int:

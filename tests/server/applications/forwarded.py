@@ -12,7 +12,7 @@ __all__ = ["app"]
 def facts(connection: Any) -> dict[str, Any]:
     """What a handler sees."""
     return {
-        "client": connection.client.host,
+        "client": connection.client and connection.client.host,
         "url": str(connection.url),
         "headers": dict(connection.headers),
     }
