@@ -30,8 +30,15 @@ def written(made: logging.LogRecord) -> dict[str, Any]:
     line = triows.JsonFormatter().format(made)
     assert line.isascii()
     assert line.isprintable()
-    found: dict[str, Any] = json.loads(line, parse_constant=pytest.fail)
+    found: dict[str, Any] = json.loads(
+        line, parse_constant=pytest.fail, object_pairs_hook=without_repetition
+    )
     return found
+
+
+def without_repetition(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(members)) == len(members)
+    return dict(members)
 
 
 def test_a_record_is_one_object_with_its_extra():
@@ -82,9 +89,21 @@ def test_an_extra_does_not_take_the_place_of_a_member():
     assert found["level"] == "WARNING"
 
 
+@pytest.mark.parametrize("names", [("time", "time_"), ("time_", "time"), (1, "1")])
+def test_no_extra_takes_the_place_of_another(names):
+    made = record()
+    vars(made).update(zip(names, ["first", "second"], strict=True))
+    assert sorted(map(str, written(made).values()))[-3:] == ["first", "hello", "second"]
+
+
 class Broken:
     def __str__(self) -> str:
         raise RuntimeError("no text")
+
+
+class BrokenDict(dict[str, int]):
+    def items(self) -> Any:
+        raise KeyError("no items")
 
 
 class Known:
@@ -109,11 +128,33 @@ def circle() -> list[Any]:
         (b"bytes", "b'bytes'"),
         (circle(), "[[...]]"),
         (Broken(), "<Broken that can't be written: RuntimeError: no text>"),
+        (BrokenDict(a=1), "{'a': 1}"),
+        ({"deep": {1: 1, "1": 2}}, "{'deep': {1: 1, '1': 2}}"),
+        ({1: 1}, {"1": 1}),
         (None, None),
     ],
 )
 def test_a_value_that_json_does_not_have_becomes_text(value, text):
     assert written(record(value=value))["value"] == text
+
+
+@pytest.mark.parametrize(
+    ("message", "argument", "told"),
+    [
+        ("%d users", "x", "%d users (its arguments can't be put in: TypeError: %d format: "),
+        ("%s joins", Broken(), "%s joins (its arguments can't be put in: RuntimeError: no text)"),
+        (Broken(), None, "<Broken that can't be written: RuntimeError: no text>"),
+    ],
+)
+def test_a_message_that_can_not_be_made_says_why(message, argument, told):
+    assert told in written(record(message, *([] if argument is None else [argument])))["message"]
+
+
+@pytest.mark.parametrize("created", [1e20, "noon", None])
+def test_a_time_that_is_none_becomes_text(created):
+    made = record()
+    made.created = created
+    assert written(made)["time"] == str(created)
 
 
 json_values = st.recursive(

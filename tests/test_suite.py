@@ -87,8 +87,8 @@ def test_examples_that_listen_at_sockets_are_marked(request):
     if not pages >= {"README.md", "docs/how-to/serve.md", "docs/how-to/test-sockets.md"}:
         pytest.skip("these are not all examples")
     marked = [item for item in examples if item.get_closest_marker("real_socket")]
-    assert {item.path.name for item in marked} == {"serve.md", "test-sockets.md"}
-    assert len(marked) == 7
+    assert {item.path.name for item in marked} == {"serve.md", "shut-down.md", "test-sockets.md"}
+    assert len(marked) == 8
 
 
 def test_a_tenth_of_the_tests_at_most_use_sockets(request):

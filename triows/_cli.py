@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ._app import Triows
     from ._server.config import Config
     from ._server.proxy import Proxy
+    from ._server.tls import Credentials
 
 __all__ = ["main"]
 
@@ -183,11 +184,10 @@ def _check(values: Chosen, config: Config) -> None:
         there, missing = ("certfile", "keyfile")[:: -1 if config.certfile is None else 1]
         names = f"{values.name_of(there)} and {values.name_of(missing)}"
         raise UnusableCommand(f"{names} go together; one file may be both")
-    if values["keyfile_password_file"] is not None:
+    if values["keyfile_password_file"] is not None and not config.ssl_enabled:
         name = values.name_of("keyfile_password_file")
-        config.keyfile_password = _first_line(name, values["keyfile_password_file"])
-        if not config.ssl_enabled:
-            raise UnusableCommand(f"{name} has an effect only with a certificate and a key")
+        raise UnusableCommand(f"{name} has an effect only with a certificate and a key")
+    _read_password(values, config)
     try:
         check_config(config)
     except ValueError as exc:
@@ -199,6 +199,41 @@ def _check(values: Chosen, config: Config) -> None:
     if values["env_file"] is not None:
         with _naming(values.name_of("env_file"), UnusableFile):
             read_environment(values["env_file"])
+
+
+def _read_password(values: Chosen, config: Config) -> None:
+    """
+    Read the password of the key, if it is in a file.
+
+    Raises:
+        UnusableCommand: The file can't be used.
+    """
+    if (file := values["keyfile_password_file"]) is not None:
+        config.keyfile_password = _first_line(values.name_of("keyfile_password_file"), file)
+
+
+def _renewed(values: Chosen, config: Config) -> Credentials | None:
+    """
+    Read the certificate and the password of its key again.
+
+    Raises:
+        CertificateError: They can't be used.
+    """
+    try:
+        _read_password(values, config)
+    except UnusableCommand as exc:
+        raise CertificateError("keyfile", str(exc)) from None
+    return credentials(config)
+
+
+def _check_again(options: argparse.Namespace) -> str | None:
+    """Read the files that a new worker reads at its start. Say why it could not start, if so."""
+    try:
+        values = choose(options)
+        _check(values, configuration(**values.settings))
+    except (UnusableCommand, CertificateError) as exc:
+        return str(exc)
+    return None
 
 
 def _first_line(name: str, file: str) -> str:
@@ -310,8 +345,10 @@ def _serve(
     if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 
-        return supervise(command, options.app, config, workers=values["workers"], **settings)
-    return serve(_loaded(options.app, values), manager=manager)
+        settings |= {"workers": values["workers"], "check": partial(_check_again, options)}
+        return supervise(command, options.app, config, **settings)
+    renew = partial(_renewed, values, config)
+    return serve(_loaded(options.app, values), manager=manager, renew=renew)
 
 
 def _request_ids(values: Chosen) -> RequestIds | None:

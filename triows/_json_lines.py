@@ -43,40 +43,66 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
-        at = datetime.fromtimestamp(record.created, UTC)
         members: dict[str, Any] = {
-            "time": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z",
+            "time": _time(record.created),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             "process": record.process,
         }
         given = {name: value for name, value in vars(record).items() if name not in _OWN}
         if "request_id" not in given and (request_id := current.get()) is not None:
             given["request_id"] = request_id
-        at_end = {"exception": self._exception(record), "stack": record.stack_info}
-        for name, value in given.items():
-            members[f"{name}_" if name in members or name in at_end else name] = value
+        at_end = {"exception": _exception(record), "stack": record.stack_info}
+        for key, value in given.items():
+            name = _text(key)
+            while name in members or name in at_end:
+                name += "_"
+            members[name] = value
         members |= {name: text for name, text in at_end.items() if text}
         pairs = (f"{json.dumps(name)}: {_written(value)}" for name, value in members.items())
         return f"{{{', '.join(pairs)}}}"
 
-    @staticmethod
-    def _exception(record: logging.LogRecord) -> str | None:
-        if record.exc_text:  # a record of ours, or another formatter has written it
-            return record.exc_text
-        if not record.exc_info or record.exc_info[1] is None:
-            return None
-        _, exc, start = record.exc_info
-        return whole_traceback(exc, start).rstrip("\n")
+
+def _time(created: float) -> str:
+    try:
+        at = datetime.fromtimestamp(created, UTC)
+    except (OSError, OverflowError, TypeError, ValueError):  # somebody else has made the record
+        return _text(created)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as exc:  # noqa: BLE001 - the arguments may raise anything
+        return f"{_text(record.msg)} (its arguments can't be put in: {text_of(exc)})"
+
+
+def _exception(record: logging.LogRecord) -> str | None:
+    if record.exc_text:  # a record of ours, or another formatter has written it
+        return record.exc_text
+    if not record.exc_info or record.exc_info[1] is None:
+        return None
+    _, exc, start = record.exc_info
+    return whole_traceback(exc, start).rstrip("\n")
 
 
 def _written(value: Any) -> str:
     try:
         # Without NaN and the infinities, which JSON doesn't have.
-        return json.dumps(value, default=_text, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
+        written = json.dumps(value, default=_text, allow_nan=False)
+        if isinstance(value, dict | list | tuple):
+            json.loads(written, object_pairs_hook=_check_names)
+    except Exception:  # noqa: BLE001 - a container of somebody else's may raise anything
         return json.dumps(_text(value))
+    return written
+
+
+def _check_names(members: list[tuple[str, Any]]) -> None:
+    """Refuse an object with the same name twice, which dictionaries with 1 and "1" become."""
+    if len(dict(members)) < len(members):
+        raise ValueError
 
 
 def _text(value: Any) -> str:

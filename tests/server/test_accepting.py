@@ -169,9 +169,14 @@ async def test_a_second_shortage_is_told_of_again(autojump_clock, nursery, liste
 
 
 async def test_a_listener_that_is_broken_is_an_error(listener):
-    listener.brings(error(errno.EINVAL))
-    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+    listener.brings(error(errno.ENOTSOCK))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOTSOCK)):
         await accept_from(listener, lambda connection: None, always)
+
+
+async def test_it_ends_when_another_process_has_ended_the_listening(listener):
+    listener.brings(error(errno.EINVAL))
+    await accept_from(listener, lambda connection: None, always)
 
 
 async def test_without_room_nothing_is_accepted_until_there_is_some(nursery, listener):

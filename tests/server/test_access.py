@@ -113,6 +113,21 @@ async def test_each_request_has_one_line_in_the_access_log_whatever_it_has_in_it
 
 
 @pytest.mark.real_socket
+async def test_a_line_that_cannot_be_written_shows_nothing_of_the_environment(
+    access_log, monkeypatch, capsys
+):
+    monkeypatch.setenv("PASSWORD", "hunter2")
+    config = Config()
+    # In a trial, the header is one character.
+    config.accesslog, config.access_log_format = str(access_log), "%({x-a}i)c"
+    async with served(config) as address:
+        await ask(address, "/plain/", b"X-A: several")
+    shown = capsys.readouterr().err
+    assert "--- Logging error ---" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.real_socket
 async def test_a_logger_of_ones_own_is_given_a_request_that_can_be_printed():
     class OwnLogger(Logger):
         async def access(self, request: Any, response: Any, request_time: float) -> None:

@@ -161,15 +161,19 @@ async def test_openssl_sees_an_alert_if_it_has_no_certificate(settings, version)
 # Keys with a password
 
 
+def encrypt(file: Path, password: str) -> Path:
+    """Encrypt the key in *file*. Return the file of the encrypted one."""
+    key = load_pem_private_key(file.read_bytes(), None)
+    protection = BestAvailableEncryption(password.encode())
+    encrypted = file.with_name("encrypted.pem")
+    encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
+    return encrypted
+
+
 @pytest.fixture
 def encrypted(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings with a key that needs the password ``secret``."""
-    file = Path(settings["keyfile"])
-    key = load_pem_private_key(file.read_bytes(), None)
-    protection = BestAvailableEncryption(b"secret")
-    encrypted = file.with_name("encrypted.pem")
-    encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
-    return {**settings, "keyfile": str(encrypted)}
+    return {**settings, "keyfile": str(encrypt(Path(settings["keyfile"]), "secret"))}
 
 
 async def test_nobody_is_asked_for_the_password_of_a_key(encrypted):
@@ -266,3 +270,57 @@ def test_a_broken_certificate_replaces_no_worker(authority, trust, versions: Ver
         old.close()
         new.close()
     assert process.output.count("no worker is replaced") == 1
+
+
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["single", "workers"])
+def test_a_key_is_renewed_together_with_its_password(authority, trust, versions: Versions, workers):
+    file, password = versions.folder / "both.pem", versions.folder / "password"
+
+    def renew(word: str) -> str:
+        number = issue(authority, file)
+        password.write_text(word)
+        encrypt(file, word)
+        return number
+
+    renew("first")
+    options = ["--certfile", str(file), "--keyfile", str(file.with_name("encrypted.pem"))]
+    options += ["--keyfile-password-file", str(password), *workers]
+    with ServerProcess(TRIOWS, "versions:app", *options, folder=versions.folder) as process:
+        password.write_text("")
+        process.send_signal(signal.SIGHUP)
+        process.wait_for("(certificate stays|no worker is replaced): .*the first line .* is empty")
+        second = renew("second")
+        before = workers_of(process) if workers else []
+        process.send_signal(signal.SIGHUP)
+        if workers:
+            wait_replaced(process, before)
+        else:
+            process.wait_for("new connections get the certificate that is there now")
+        new, shown = connect(process, trust)
+        assert shown == second
+        new.close()
+
+
+def test_new_workers_use_the_certificate_that_the_configuration_file_names_then(
+    authority, trust, versions: Versions
+):
+    config = versions.folder / "triows.toml"
+
+    def name(file: str) -> str:
+        config.write_text(f'certfile = "{file}"\nkeyfile = "{file}"\n')
+        return issue(authority, versions.folder / file)
+
+    name("first.pem")
+    options = ["--workers", "2", "--config", str(config)]
+    with ServerProcess(TRIOWS, "versions:app", *options, folder=versions.folder) as process:
+        config.write_text("certfile = 5")
+        process.send_signal(signal.SIGHUP)
+        process.wait_for("no worker is replaced: --config: .*: certfile: give text in quotes")
+        second = name("second.pem")
+        (versions.folder / "first.pem").unlink()
+        before = workers_of(process)
+        process.send_signal(signal.SIGHUP)
+        wait_replaced(process, before)
+        new, shown = connect(process, trust)
+        assert shown == second
+        new.close()

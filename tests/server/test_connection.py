@@ -1073,7 +1073,7 @@ async def answer(send: Any, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def test_responses_to_requests_that_come_together_leave_when_all_are_made():
+async def test_responses_to_requests_that_come_together_leave_when_all_are_made(autojump_clock):
     sent_before: list[bytes] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

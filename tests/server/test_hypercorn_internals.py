@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from hypercorn.config import Config
-from hypercorn.logging import Logger
+from hypercorn.logging import AccessLogAtoms, Logger
 from hypercorn.utils import parse_socket_addr, repr_socket_addr, valid_server_name
 
 SIGNATURES = {
     Config._create_sockets: ["self", "binds", "type_"],
     Config.create_ssl_context: ["self"],
     Config.response_headers: ["self", "protocol"],
+    AccessLogAtoms.__init__: ["self", "request", "response", "request_time"],
     Logger.access: ["self", "request", "response", "request_time"],
+    Logger.atoms: ["self", "request", "response", "request_time"],
     parse_socket_addr: ["family", "address"],
     repr_socket_addr: ["family", "address"],
     valid_server_name: ["config", "request"],

@@ -130,7 +130,7 @@ def test_sighup_ends_the_first_process_only_if_the_terminal_was_closed(
     assert exits.empty() is not ends
 
 
-# Ctrl-C
+# Signals of a terminal
 
 
 def heard(*signals):
@@ -139,9 +139,14 @@ def heard(*signals):
     return [not echoes.is_echo(number, now) for number, now in signals]
 
 
-def test_a_sigint_within_a_tenth_of_a_second_is_an_echo():
-    assert heard((signal.SIGINT, 5), (signal.SIGINT, 5 + 0.9 * ECHO)) == [True, False]
-    assert heard((signal.SIGINT, 5), (signal.SIGINT, 5 + 1.1 * ECHO)) == [True, True]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_the_same_signal_within_a_tenth_of_a_second_is_an_echo(number):
+    assert heard((number, 5), (number, 5 + 0.9 * ECHO)) == [True, False]
+    assert heard((number, 5), (number, 5 + 1.1 * ECHO)) == [True, True]
+
+
+def test_another_signal_is_no_echo():
+    assert heard((signal.SIGINT, 5), (signal.SIGHUP, 5)) == [True, True]
 
 
 def test_echoes_do_not_add_up():

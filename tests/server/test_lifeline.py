@@ -9,9 +9,10 @@ import socket
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import Budget
-from triows._server.lifeline import LAST, REPLACED, Lifeline, inherited, written
+from triows._server.lifeline import DRAINED, LAST, REPLACED, TURNED, Lifeline, inherited, written
 
 
 @pytest.fixture
@@ -61,10 +62,26 @@ def test_the_parents_orders_are_signals_until_it_is_gone(pair):
 def test_a_worker_whose_loop_turns_says_so(pair):
     parents, workers = pair
     line = Lifeline(workers)
-    line.report_turn()
+    line.report(TURNED)
     assert parents.recv(10) == b"\n"
     parents.close()
-    line.report_turn()
+    line.report(TURNED)
+
+
+async def test_a_worker_that_has_drained_says_so_and_waits_for_the_others(pair, nursery):
+    parents, workers = pair
+    line = Lifeline(workers)
+    over = trio.Event()
+
+    async def wait() -> None:
+        await line.wait_all_drained()
+        over.set()
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    assert (parents.recv(10), over.is_set()) == (DRAINED, False)
+    line.note_all_drained()
+    await over.wait()
 
 
 def test_a_line_that_is_cut_has_no_orders(pair):

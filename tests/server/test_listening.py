@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -158,6 +159,27 @@ def test_the_sockets_are_closed_at_the_end_also_after_an_error():
     with pytest.raises(ZeroDivisionError), listening(configured("127.0.0.1:0")) as (one,):
         raise ZeroDivisionError
     assert is_closed(one.socket)
+
+
+@real_socket
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems can't end the listening")
+def test_a_listener_that_ends_refuses_clients_although_another_process_has_the_socket():
+    with listening(configured("127.0.0.1:0")) as (one,), one.socket.dup():
+        address = one.socket.getsockname()
+        one.end()
+        one.end()  # nobody minds a second time
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)
+    assert is_closed(one.socket)
+
+
+@real_socket
+def test_the_listener_of_somebody_else_goes_on_at_its_end():
+    with socket.create_server(("127.0.0.1", 0)) as owned:
+        with listening(configured(), [owned.dup()]) as (one,):
+            one.end()
+        assert is_closed(one.socket)
+        socket.create_connection(owned.getsockname(), timeout=5).close()
 
 
 @real_socket

@@ -13,6 +13,7 @@ import pytest
 import starlette.testclient
 import trio
 from hypercorn.config import Config
+from hypercorn.logging import Logger
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -246,3 +247,27 @@ def test_starlettes_test_client_is_told_to_use_ours(lifespan):
         pass
     with pytest.raises(RuntimeError, match=told):
         client.get("/")
+
+
+async def test_a_format_that_no_line_can_have_is_told_what_to_write():
+    config = Config()
+    config.access_log_format = "%(h)q"
+    told = r"config.access_log_format: give a format such as '%\(h\)s"
+    with pytest.raises(ValueError, match=told), trio.fail_after(5):
+        await triows.serve(Triows(), config)
+
+
+def test_a_logger_of_ones_own_may_have_formats_of_its_own():
+    class OwnLogger(Logger):
+        async def access(self, request: Any, response: Any, request_time: float) -> None: ...
+
+    config = Config()
+    config.logger_class, config.access_log_format = OwnLogger, "{h} 100%"
+    check_config(config)
+
+
+def test_a_root_path_in_percent_encoding_is_told_what_to_write():
+    config = Config()
+    config.root_path = "/a%20b"
+    with pytest.raises(ValueError, match="write '/a b' instead of '/a%20b'"):
+        check_config(config)

@@ -73,7 +73,7 @@ def test_a_watchdog_without_a_process_watches_this_one():
 # What is told
 
 
-async def test_it_is_told_each_state_with_words_for_people(manager):
+async def test_it_is_told_each_state_with_words_for_people(autojump_clock, manager):
     notifier = Notifier(Manager(manager.address))
     notifier.tell_ready("serving")
     notifier.tell_stopping("closing 3 connections", 36.5)
@@ -86,6 +86,17 @@ async def test_it_is_told_each_state_with_words_for_people(manager):
 async def test_an_end_that_takes_any_time_extends_no_timeout(manager):
     Notifier(Manager(manager.address)).tell_stopping("closing", math.inf)
     assert manager.heard() == [{"STOPPING": "1", "STATUS": "closing"}]
+
+
+async def test_it_waits_no_longer_for_an_end_that_goes_on(autojump_clock, manager):
+    notifier = Notifier(Manager(manager.address))
+    notifier.tell_stopping("closing 3 connections", 36.5)
+    await trio.sleep(30)
+    notifier.tell_status("still closing 1 connection")
+    await trio.sleep(30)
+    notifier.tell_status("still closing 1 connection")
+    told = [message.get("EXTEND_TIMEOUT_USEC") for message in manager.heard()]
+    assert told == ["36500000", "6500000", None]
 
 
 async def test_a_reload_has_the_time_at_which_it_began(manager):

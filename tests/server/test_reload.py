@@ -25,8 +25,9 @@ SERVING = r"serving by process \d+"
 
 
 @contextmanager
-def reloading(versions: Versions) -> Iterator[ServerProcess]:
-    with ServerProcess(TRIOWS, "versions:app", "--reload", folder=versions.folder) as process:
+def reloading(versions: Versions, *options: str) -> Iterator[ServerProcess]:
+    arguments = ["--reload", *options]
+    with ServerProcess(TRIOWS, "versions:app", *arguments, folder=versions.folder) as process:
         process.wait_for(SERVING)
         yield process
 
@@ -145,3 +146,13 @@ def test_a_folder_elsewhere_is_watched_as_well(import_folder, folder):
     here = str(import_folder)
     there = folder.format(here)
     assert watched(there) == [here, os.path.abspath(there)]
+
+
+async def test_the_file_of_a_unix_socket_is_removed_although_the_process_has_failed(versions):
+    path = versions.folder / "here.sock"
+    with reloading(versions, "--bind", f"unix:{path}") as process:
+        versions.write_text("1 / 0")
+        process.wait_for("waiting for a change")
+        process.send_signal(signal.SIGINT)
+        assert await ended(process) == 0
+    assert not path.exists()

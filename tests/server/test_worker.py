@@ -13,9 +13,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from triows._server.budget import AIR, Budget
-from triows._server.lifeline import LAST, REPLACED, TURN
+from triows._server.lifeline import ALL_DRAINED, DRAINED, LAST, REPLACED, STOPPED, TURN, TURNED
 from triows._server.listening import Heir, Listener
-from triows._server.worker import Worker, exit_in_words
+from triows._server.newcomers import LINGER
+from triows._server.worker import Worker, close_after, exit_in_words
 
 BUDGET = Budget(graceful=30.0, interrupted=3.0, idle=1.0, at_once=7.0)
 REPORT = b"30.0 3.0 1.0 7.0\n"
@@ -175,6 +176,91 @@ async def test_an_end_counts_as_an_answer_because_something_else_notices_it(play
         await wait_all_tasks_blocked()
         (played.line if ends == "worker" else played.worker).close()
     await played.worker.wait_turn()
+
+
+async def test_words_that_come_together_reach_all_who_wait_for_them(play):
+    played = play()
+    await played.become_ready()
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(played.worker.wait_turn)
+            nursery.start_soon(played.worker.wait_stopped)
+        await wait_all_tasks_blocked()
+        await played.line.send(STOPPED + TURNED)
+
+
+async def test_words_that_come_with_the_report_are_not_lost(play):
+    played = play()
+    await played.line.send(REPORT + STOPPED)
+    assert await played.worker.wait_ready()
+    assert played.worker.budget == BUDGET
+    await played.worker.wait_stopped()
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_worker_that_has_ended_has_stopped_accepting(play, nursery, cut):
+    played = play()
+    await played.become_ready()
+    stopped = trio.Event()
+
+    async def wait():
+        await played.worker.wait_stopped()
+        stopped.set()
+
+    nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    if cut:
+        played.line.close()
+        await wait_all_tasks_blocked()
+    assert not stopped.is_set()
+    played.process.exit(0)
+    await stopped.wait()
+
+
+class PlayedListener:
+    """A listener that says when it was ended."""
+
+    ended_at = None
+
+    def end(self):
+        self.ended_at = trio.current_time()
+
+
+async def test_the_listeners_end_when_all_workers_have_stopped_accepting(
+    autojump_clock, play, nursery
+):
+    first, second = play(), play()
+    listener = PlayedListener()
+    nursery.start_soon(close_after, [first.worker, second.worker], [listener])
+    await first.line.send(STOPPED)
+    await wait_all_tasks_blocked()
+    assert listener.ended_at is None
+    await second.line.send(STOPPED)
+    await wait_all_tasks_blocked()
+    assert listener.ended_at is not None
+
+
+async def test_the_listeners_end_soon_after_the_first_worker_has_stopped_accepting(
+    autojump_clock, play
+):
+    first, second = play(), play()
+    listener = PlayedListener()
+    await first.line.send(STOPPED)
+    began = trio.current_time()
+    await close_after([first.worker, second.worker], [listener])
+    assert listener.ended_at == pytest.approx(began + LINGER, abs=0.1)
+
+
+async def test_workers_are_told_when_all_have_drained(autojump_clock, play, nursery):
+    first, second = play(), play()
+    nursery.start_soon(close_after, [first.worker, second.worker], [])
+    await first.line.send(DRAINED)
+    with trio.move_on_after(60):
+        await first.line.recv(1)
+        raise AssertionError("the other one has not drained")
+    second.process.exit(0)
+    assert await first.line.recv(1) == bytes([ALL_DRAINED])
+    await first.line.send(STOPPED)
 
 
 # The end

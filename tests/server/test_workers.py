@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_socket
 
+HANDSHAKE = (
+    b"GET /block HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
 READY = r"worker \d+ is ready"
 
 
@@ -114,7 +119,7 @@ def test_an_application_that_is_not_there_ends_several_workers_with_2():
 
 
 def test_a_worker_that_the_system_does_not_start_is_logged(caplog):
-    code = supervise(lambda numbers: ["/nowhere/python"], "it", free_port(), workers=2)
+    code = supervise(lambda numbers: ["/nowhere/python"], "it", free_port(), workers=2, check=str)
     assert code == 1
     assert "a worker can't be started" in caplog.text
 
@@ -206,6 +211,86 @@ def test_an_application_that_fails_at_its_shutdown_gives_1(versions):
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 1
     assert process.output.count("at its shutdown: RuntimeError: it was not saved") == 2
+
+
+BLOCKING = """
+import os, time
+from pathlib import Path
+from triows import Triows, WebSocket, WebSocketRoute
+
+route = WebSocketRoute("block")
+
+@route.endpoint
+async def block(ws: WebSocket) -> None:
+    print("blocking", os.getpid())
+    while not Path("enough").exists():
+        time.sleep(0.01)
+
+app = Triows(route)
+"""
+
+
+STAYING = (
+    BLOCKING.replace(
+        """        time.sleep(0.01)
+""",
+        """        with trio.CancelScope(shield=True):
+            await trio.sleep(0.01)
+""",
+    )
+    .replace("blocking", "staying")
+    .replace("import os, time", "import os, trio")
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems can't end the listening")
+def test_a_blocked_worker_keeps_no_newcomer_waiting_when_all_end(versions):
+    versions.write_text(BLOCKING)
+    with workers(versions) as process, socket.create_connection(process.address) as client:
+        client.sendall(HANDSHAKE)
+        blocked = int(process.wait_for(r"blocking \d+").split()[1])
+        (other,) = {*workers_of(process)} - {blocked}
+        process.send_signal(signal.SIGTERM)
+        process.wait_for(f"worker {other} has ended")
+        # The worker that is blocked may take longer than this.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(process.address, timeout=5)
+        assert f"worker {blocked} has ended" not in process.output
+        (versions.folder / "enough").touch()
+        assert process.wait() == 0
+    assert "Traceback" not in process.output
+
+
+def test_workers_that_drain_and_listen_answer_newcomers_until_the_last_has_drained(versions):
+    versions.write_text(STAYING)
+    path = versions.folder / "here.sock"
+    options = ("--drain-listen", "--bind", f"unix:{path}")
+    with (
+        workers(versions, 2, *options) as process,
+        socket.create_connection(process.address) as client,
+    ):
+        client.sendall(HANDSHAKE)
+        process.wait_for("staying")
+        process.send_signal(signal.SIGTERM)
+        process.wait_for("until the other workers have drained")
+        for _ in range(8):  # any worker may accept them
+            assert answer_at(socket.AF_INET, process.address).startswith(b"HTTP/1.1 404 ")
+            assert answer_at(socket.AF_UNIX, str(path)).startswith(b"HTTP/1.1 404 ")
+        (versions.folder / "enough").touch()
+        assert process.wait() == 0
+    assert not path.exists()
+
+
+def test_the_file_of_a_unix_socket_is_removed_if_no_worker_lives_at_the_end(versions):
+    path = versions.folder / "here.sock"
+    with workers(versions, 2, "--bind", f"unix:{path}") as process:
+        versions.write_text("raise RuntimeError('there is no database')")
+        for worker in workers_of(process):
+            os.kill(worker, signal.SIGKILL)
+        process.wait_for("the next worker is started in 0.4 s")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert not path.exists()
 
 
 async def test_workers_whose_parent_was_killed_drain_and_end(versions):

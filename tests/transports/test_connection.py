@@ -52,7 +52,7 @@ async def test_with_both_of_its_functions_an_endpoint_gets_the_connection_itself
     transport = open_transport(SCOPE, bridge.receive, bridge.send, SETTINGS)
     assert not isinstance(transport, ASGITransport)
     assert bridge.endpoint is transport
-    assert bridge.has_endpoint
+    assert bridge.has_line
 
 
 @pytest.mark.parametrize("which", ["receive", "send", "both"])

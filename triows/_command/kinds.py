@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import os
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 from attrs import frozen
 
 from triows._request_ids import RequestIds
+from triows._server.access import check_format
 from triows._server.addresses import check_address
 from triows._server.unix import is_abstract, path_of
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SECONDS",
+    "AccessFormat",
     "Address",
     "Choice",
     "Flag",
@@ -114,6 +117,20 @@ class Text:
 
 
 @frozen
+class AccessFormat:
+    """The format of a line in the access log."""
+
+    def from_text(self, text: str) -> str:
+        """Check that a line can be written with it."""
+        check_format(text)
+        return text
+
+    def from_toml(self, value: object, folder: str) -> str:
+        """Check that a line can be written with it."""
+        return self.from_text(_text(value))
+
+
+@frozen
 class Path:
     """The path of a file or a folder."""
 
@@ -136,6 +153,8 @@ class RootPath:
         """Check that the path of a request can begin with it."""
         if text and not text.startswith("/"):
             raise ValueError(f"give a path that begins with a slash, as in {'/' + text!r}")
+        if (decoded := unquote(text)) != text:
+            raise ValueError(f"give the path without percent-encoding: {decoded!r}")
         return text
 
     def from_toml(self, value: object, folder: str) -> str:
@@ -219,10 +238,19 @@ class Mask:
         return int(text, 8)
 
     def from_toml(self, value: object, folder: str) -> int:
-        """Take a number, which TOML can write as an octal one."""
+        """Read an octal number in quotes, or take one that can only be meant as it is."""
+        if isinstance(value, str):
+            return self.from_text(value)
         if type(value) is not int or not 0 <= value <= 0o777:
             shown = value if type(value) is int else _named(value)
-            raise ValueError(f"give an octal number such as 0o117, not {shown}")
+            raise ValueError(f'give an octal number such as "117" or 0o117, not {shown}')
+        # TOML tells nobody whether a number was written as 0o117 or as 79.
+        digits = str(value)
+        if value >= 8 and not digits.strip("01234567"):
+            raise ValueError(
+                f'{digits} without 0o in front is {value:o} in octal: give "{digits}" or '
+                f'"{value:o}", in quotes, whichever you mean'
+            )
         return value
 
 

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from .kinds import (
     SECONDS,
+    AccessFormat,
     Address,
     Choice,
     Flag,
@@ -250,7 +251,7 @@ GROUPS: Mapping[str, Sequence[Option]] = {
         Option(
             "--access-logformat",
             "a line of the access log, in Hypercorn's format",
-            Text(),
+            AccessFormat(),
             "FORMAT",
             setting="access_log_format",
         ),

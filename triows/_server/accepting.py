@@ -50,7 +50,7 @@ async def accept_from(
     room: Callable[[], trio.Event | None],
 ) -> None:
     """
-    Accept connections until cancelled.
+    Accept connections until cancelled, or until another process has ended the listening.
 
     Args:
         listener: The listening socket. It is not closed.
@@ -73,6 +73,8 @@ async def accept_from(
             except OSError as exc:
                 if exc.errno in _GONE:
                     continue
+                if exc.errno == errno.EINVAL:
+                    return
                 if exc.errno not in _NO_CAPACITY:
                     raise
                 if not complained:  # log it once, and not ten times a second

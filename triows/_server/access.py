@@ -4,13 +4,16 @@ Hypercorn's access log, made safe: nothing that a peer sends can begin a new lin
 Hypercorn decodes the path of a request and writes it as it is. So do loggers that an application
 configures in its place. Here they get the request with everything escaped that can't be printed:
 line breaks, control characters, and characters that control a terminal.
+
+What Hypercorn has for a line also includes the environment of the process, and so its secrets. Only
+what the format names is ever written.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from hypercorn.logging import Logger
+from hypercorn.logging import AccessLogAtoms, Logger
 
 from triows._log import peer_of
 from triows._printable import printable
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from triows.types import Scope
 
-__all__ = ["access_logger", "keep_lines_whole"]
+__all__ = ["access_logger", "check_format", "keep_lines_whole"]
 
 
 def access_logger(config: Config) -> Callable[[Scope, Any, float], Awaitable[None]] | None:
@@ -43,8 +46,59 @@ def access_logger(config: Config) -> Callable[[Scope, Any, float], Awaitable[Non
 
 def keep_lines_whole(config: Config) -> None:
     """Make sure that nothing that a peer sends can begin a line in the access log of *config*."""
-    if not isinstance(config.log, _AccessLog):
-        config._log = cast("Logger", _AccessLog(config.log))
+    log: Any = config.log
+    if isinstance(log, _AccessLog):
+        return
+    if type(log).atoms is Logger.atoms:
+        log.atoms = _Atoms
+    config._log = cast("Logger", _AccessLog(log))
+
+
+class _Atoms(AccessLogAtoms):
+    """
+    What a line of the access log can have, by the names in its format.
+
+    If a line can't be written, logging shows what it was made of.
+    """
+
+    def __repr__(self) -> str:
+        return "<what the server knows about the request>"
+
+
+def check_format(text: str) -> None:
+    """
+    Refuse a format with which no line of the access log could be written.
+
+    Raises:
+        ValueError: It is such a format. The message says what to write.
+    """
+    try:
+        _ = text % _Sample(_REQUEST, _RESPONSE, 0.5)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise ValueError(
+            f"give a format such as '%(h)s %(r)s %(s)s', with %% for a percent sign, not {text!r}: "
+            f"{exc}"
+        ) from None
+
+
+class _Sample(AccessLogAtoms):
+    """Takes part in a trial. A ``%s`` without a name would write all of it."""
+
+    def __repr__(self) -> str:
+        raise ValueError("each value needs a name in parentheses")
+
+
+_REQUEST: Any = {
+    "type": "http",
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/",
+    "query_string": b"",
+    "headers": [],
+    "client": ("127.0.0.1", 1),
+}
+_RESPONSE: Any = {"status": 200, "headers": []}
 
 
 class _AccessLog:

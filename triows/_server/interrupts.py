@@ -76,31 +76,35 @@ def _has_terminal() -> bool:
     return True
 
 
-#: Seconds in which several SIGINTs count as one. After Ctrl-C, the terminal signals all of its
-#: processes, and a wrapper such as ``uv run``, ``make`` or ``npm`` passes its own signal on. A
-#: person takes longer to press the keys again.
+#: Seconds in which several SIGINTs, or several SIGHUPs, count as one. After Ctrl-C, the terminal
+#: signals all of its processes, and a wrapper such as ``uv run``, ``make`` or ``npm`` passes its
+#: own signal on. A person takes longer to press the keys again. When a terminal is closed, its
+#: shell signals the processes that it has started, and so does the system.
 ECHO = 0.1
+
+_ECHOED = (signal.SIGINT, SIGHUP)
 
 
 class Echoes:
-    """Tells a second Ctrl-C from an echo of the first."""
+    """Tells a second signal of a terminal from an echo of the first."""
 
     def __init__(self) -> None:
-        self._counted_at = -math.inf
+        self._counted_at = dict.fromkeys(_ECHOED, -math.inf)
 
     def is_echo(self, number: int, now: float) -> bool:
         """
         Say whether a signal is an echo.
 
         Args:
-            number: The signal. Only SIGINT has echoes: whoever sends SIGTERM twice means it.
+            number: The signal. Only SIGINT has echoes, and SIGHUP if it ends the process: whoever
+                sends SIGTERM twice means it.
             now: When it came, in seconds.
         """
-        if number != signal.SIGINT:
+        if number not in _ECHOED:
             return False
-        is_echo = now - self._counted_at < ECHO
+        is_echo = now - self._counted_at[number] < ECHO
         if not is_echo:
-            self._counted_at = now
+            self._counted_at[number] = now
         return is_echo
 
 

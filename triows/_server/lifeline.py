@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from .budget import Budget
 
 __all__ = [
+    "ALL_DRAINED",
+    "DRAINED",
     "LAST",
     "REPLACED",
+    "STOPPED",
     "TURN",
+    "TURNED",
     "Inherited",
     "InheritedSocket",
     "Lifeline",
@@ -35,6 +39,15 @@ REPLACED: Final = 255
 
 #: What the parent writes to ask a worker whether its event loop turns.
 TURN: Final = 254
+
+#: What the parent writes when each worker that ends has drained: they listen together until then.
+ALL_DRAINED: Final = 253
+
+#: What a worker writes: that its event loop has turned, that it has drained and still listens, and
+#: that it has stopped accepting.
+TURNED: Final = b"\n"
+DRAINED: Final = b"d"
+STOPPED: Final = b"s"
 
 #: How often a worker that was told to end looks for that, and the seconds between two looks. A
 #: service manager may send its signal to all processes at the same time, so that a worker gets it
@@ -55,6 +68,7 @@ class Lifeline:
         # A thread reads, and the event loop looks at what comes.
         self._reading = threading.Lock()
         self._others_go_on: bool | None = None
+        self._all_drained = trio.Event()
 
     def ready(self, budget: Budget) -> None:
         """Report that connections are accepted, and how long an end may take."""
@@ -65,8 +79,8 @@ class Lifeline:
         """
         Return the signals after which the parent wants this worker to end at once.
 
-        :data:`LAST`, :data:`REPLACED` and :data:`TURN` may be among them. There are none if the
-        parent is gone. Call it when :meth:`fileno` is readable.
+        :data:`LAST`, :data:`REPLACED`, :data:`TURN` and :data:`ALL_DRAINED` may be among them.
+        There are none if the parent is gone. Call it when :meth:`fileno` is readable.
         """
         return self._read(0)
 
@@ -97,10 +111,19 @@ class Lifeline:
                 self._others_go_on = False
         return written
 
-    def report_turn(self) -> None:
-        """Answer :data:`TURN`. Call it in the event loop: that it runs is the answer."""
-        with suppress(OSError):
-            self._socket.sendall(b"\n")
+    def report(self, word: bytes) -> None:
+        """Tell the parent one of the words above, in the event loop: it answers :data:`TURN`."""
+        with suppress(OSError):  # as above
+            self._socket.sendall(word)
+
+    async def wait_all_drained(self) -> None:
+        """Say that this worker has drained, and wait until :meth:`note_all_drained` is called."""
+        self.report(DRAINED)
+        await self._all_drained.wait()
+
+    def note_all_drained(self) -> None:
+        """Note that no worker has anything left to drain, or that the parent is gone."""
+        self._all_drained.set()
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""

@@ -6,7 +6,7 @@ import errno
 import logging
 import socket
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,20 @@ class Listener:
             if self.heir() is Heir.NOBODY:
                 remove_file(self.socket, self.file)
             self.socket.close()
+
+    def end(self) -> None:
+        """
+        Close the socket, and let nobody else accept from it unless it belongs to somebody else.
+
+        Processes that have it still have it, but TCP clients are refused. A Unix socket whose file
+        is removed can't be reached anyway.
+        """
+        is_tcp = self.socket.family in (socket.AF_INET, socket.AF_INET6)
+        if self.socket.fileno() >= 0 and is_tcp and self.heir() is Heir.NOBODY:
+            # On Linux, this ends the listening itself. Others may have ended it, or can't.
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RD)
+        self.close()
 
     @property
     def url(self) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from hypercorn.config import Config
+from hypercorn.logging import Logger
 
 from triows._app import Triows
 from triows._loop import note_loop
 from triows._request_ids import RequestIds
 from triows._routing.websocket_route import WebSocketRoute
 
+from .access import check_format
 from .drain import Drain
 from .proxy import Proxy, check_listeners
 
@@ -100,7 +103,7 @@ def check_config(config: object) -> None:
         TypeError: It isn't a configuration, or its addresses aren't a list of strings. The message
             says what to write instead.
         ValueError: It has settings for TLS, and would serve without TLS, or let in clients without
-            a certificate. Or its ``root_path`` can't be one.
+            a certificate. Or its ``root_path`` or ``access_log_format`` can't be one.
     """
     if not isinstance(config, Config):
         given = "no configuration" if config is None else f"{config!r} as its configuration"
@@ -121,7 +124,29 @@ def check_config(config: object) -> None:
             f"config.root_path is a path, and {config.root_path!r} doesn't begin with a slash: "
             f"write '/{config.root_path}'"
         )
+    if (decoded := unquote(config.root_path)) != config.root_path:
+        raise ValueError(
+            f"config.root_path is a path without percent-encoding: write {decoded!r} instead of "
+            f"{config.root_path!r}"
+        )
+    _check_access_log_format(config)
     _check_tls(config)
+
+
+def _check_access_log_format(config: Config) -> None:
+    """
+    Refuse a format with which Hypercorn's logger could write no line.
+
+    Raises:
+        ValueError: The message says what to write instead.
+    """
+    kind = config.logger_class
+    # Another logger may have values of its own, or formats of another kind.
+    if kind.access is Logger.access and kind.atoms is Logger.atoms:
+        try:
+            check_format(config.access_log_format)
+        except ValueError as exc:
+            raise ValueError(f"config.access_log_format: {exc}") from None
 
 
 #: Settings that have an effect only with TLS.

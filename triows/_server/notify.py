@@ -84,6 +84,8 @@ class Notifier:
         # What the manager knows. Each message repeats it, so only the last one matters.
         self._state: tuple[str, ...] = ()
         self._status = ""
+        # When the end is over, as far as it knows.
+        self._ends_at = math.inf
         # Set while the manager's socket has no room for that.
         self._full = trio.Event()
 
@@ -115,10 +117,8 @@ class Notifier:
             status: What it does, for people.
             seconds: How long that may take. The manager then waits as long.
         """
-        state = ["STOPPING=1"]
-        if seconds < math.inf:
-            state.append(f"EXTEND_TIMEOUT_USEC={int(seconds * _MICROSECONDS)}")
-        self._tell(status, *state)
+        self._ends_at = trio.current_time() + seconds
+        self._tell(status, "STOPPING=1")
 
     def tell_status(self, status: str) -> None:
         """Tell people what it does."""
@@ -131,7 +131,13 @@ class Notifier:
 
     @property
     def _message(self) -> bytes:
-        return "\n".join([*self._state, f"STATUS={self._status}"]).encode()
+        return "\n".join([*self._state, *self._extension, f"STATUS={self._status}"]).encode()
+
+    @property
+    def _extension(self) -> list[str]:
+        """What makes the manager wait for the end. It counts from each message."""
+        left = self._ends_at - trio.current_time()
+        return [f"EXTEND_TIMEOUT_USEC={round(left * _MICROSECONDS)}"] if 0 < left < math.inf else []
 
     # How it is told.
 

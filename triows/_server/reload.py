@@ -21,7 +21,7 @@ from .budget import AIR, INTERRUPT_GRACE
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
 from .notify import NOBODY, Notifier, turns
-from .worker import Worker, exit_in_words
+from .worker import Worker, close_after, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
@@ -169,8 +169,7 @@ class Reloader:
                 if not self._stop.is_set():
                     worker = await Worker.start(self._command, self._addresses)
                     nursery.start_soon(self._report, worker)
-            for one in self._addresses:
-                one.socket.close()
+            nursery.start_soon(close_after, [worker], self._addresses)
             await self._end(worker)
 
     async def _report(self, worker: Worker) -> None:

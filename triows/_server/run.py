@@ -20,6 +20,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
+from .lifeline import STOPPED
 from .listening import listening, listening_by
 from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
@@ -27,16 +28,19 @@ from .signals import SignalWatch
 from .tls import CertificateError, credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.config import Config
 
     from triows._app import Triows
     from triows._request_ids import RequestIds
 
     from .drain import Drain
-    from .lifeline import Inherited
+    from .lifeline import Inherited, Lifeline
     from .notify import Manager
     from .proxy import Proxy
     from .server import Server
+    from .tls import Credentials
 
 __all__ = ["ApplicationError", "run"]
 
@@ -56,6 +60,7 @@ def run(
     inherited: Inherited | None = None,
     manager: Manager = NOBODY,
     proxy: Proxy | None = None,
+    renew: Callable[[], Credentials | None] | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -76,6 +81,8 @@ def run(
         manager: The service manager that has started the process. For a worker, its parent tells
             the manager what there is to tell.
         proxy: The proxies in front of the server.
+        renew: Reads the certificate and what belongs to it again, after SIGHUP. By default, that is
+            what *config* names. It raises :exc:`CertificateError`, too.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -88,7 +95,8 @@ def run(
     """
     try:
         rest = (inherited, manager, drain, request_ids, proxy)
-        return trio.run(_serve_observed, app, config, name, tree_signal, *rest)
+        renew = renew or partial(credentials, config)
+        return trio.run(_serve_observed, app, config, name, tree_signal, renew, *rest)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         error = only(group)
@@ -102,6 +110,7 @@ async def _serve_observed(
     config: Config,
     name: str,
     tree_signal: int | None,
+    renew: Callable[[], Credentials | None],
     inherited: Inherited | None,
     manager: Manager,
     drain: Drain,
@@ -109,7 +118,7 @@ async def _serve_observed(
     proxy: Proxy | None,
 ) -> int:
     """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
-    process = _Process(app, config, inherited, manager, drain, request_ids, proxy)
+    process = _Process(app, config, renew, inherited, manager, drain, request_ids, proxy)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.notifier.run, turns)
@@ -146,6 +155,7 @@ class _Process:
     Args:
         app: The application.
         config: As in :func:`run`.
+        renew: As in :func:`run`.
         inherited: For a worker.
         manager: As in :func:`run`.
         drain: As in :func:`run`.
@@ -157,6 +167,7 @@ class _Process:
         self,
         app: Triows,
         config: Config,
+        renew: Callable[[], Credentials | None],
         inherited: Inherited | None,
         manager: Manager,
         drain: Drain,
@@ -184,6 +195,7 @@ class _Process:
         # Whether a shutdown has begun. Once the application has failed, none begins.
         self._stopping = False
         self._config = config
+        self._renew = renew
         self._server: Server | None = None
         # What people read about the process while it serves.
         self._serving = ""
@@ -262,7 +274,7 @@ class _Process:
 
     def _renew_certificate(self, server: Server) -> None:
         try:
-            renewed = credentials(self._config)
+            renewed = self._renew()
         except CertificateError as exc:
             logger.error("the old certificate stays: %s", exc)  # noqa: TRY400 - a file is to blame
             return
@@ -279,11 +291,16 @@ class _Process:
         self._stopping = True
         if self._inherited is not None:
             await self._inherited.lifeline.wait_told()
+            beside.start_soon(self._report_stopped, self._inherited.lifeline, server)
         drain, grace = self._drain, math.inf
         if self._stopped_by == signal.SIGINT:
             drain, grace = evolve(drain, delay=0, idle=0), INTERRUPT_GRACE
         drain = evolve(drain, delay=server.delay(drain))
-        if not (server.connections or drain.delay):
+        others_drained = None
+        if self._inherited is not None and server.stays(drain):
+            # Other workers may have connections. Newcomers are answered until those have ended.
+            others_drained = self._inherited.lifeline.wait_all_drained
+        elif not (server.connections or drain.delay):
             # Accept none, so that the end has less to wait for.
             await server.stop_accepting(drain)
         budget = Budget.of(self._app, drain)
@@ -291,6 +308,9 @@ class _Process:
             seconds = budget.after(self._stopped_by)
             before = f"listening for {drain.delay:g} s more, then " if drain.delay else ""
             what = f"{before}closing {counted(server.connections, 'connection')}"
+        elif others_drained is not None:
+            seconds = budget.after(self._stopped_by)
+            what = "listening until the other workers have drained"
         else:
             seconds, what = budget.idle, "there is no connection"
             self.signals.end_within(seconds)
@@ -298,7 +318,12 @@ class _Process:
         logger.info("%s", message)
         self.notifier.tell_stopping(message, seconds)
         beside.start_soon(self._report_progress, server)
-        await server.shut_down(drain, grace=grace)
+        await server.shut_down(drain, grace=grace, others_drained=others_drained)
+
+    async def _report_stopped(self, lifeline: Lifeline, server: Server) -> None:
+        """Tell the parent when nobody is accepted any more."""
+        await server.wait_stopped_listening()
+        lifeline.report(STOPPED)
 
     async def _report_progress(self, server: Server) -> None:
         """Log what is left from time to time, until all has ended."""

@@ -200,6 +200,10 @@ class Server:
         """Whether it takes new connections."""
         return not self._has_stopped_listening.is_set()
 
+    async def wait_stopped_listening(self) -> None:
+        """Wait until it takes no new connections any more."""
+        await self._has_stopped_listening.wait()
+
     async def wait_ended(self) -> None:
         """Wait until :meth:`shut_down` was called and all connections have ended."""
         await self._all_ended.wait()
@@ -262,7 +266,17 @@ class Server:
                     self._asked = trio.Event()
                 await self._asked.wait()
 
-    async def shut_down(self, drain: Drain, *, grace: float = math.inf) -> None:
+    def stays(self, drain: Drain) -> bool:
+        """Whether *drain* lets it listen while other connections end."""
+        return drain.listen and all(one is Heir.NOBODY for one in self._heirs())
+
+    async def shut_down(
+        self,
+        drain: Drain,
+        *,
+        grace: float = math.inf,
+        others_drained: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """
         End all connections in order and in time. Then :meth:`wait_ended` returns.
 
@@ -272,8 +286,10 @@ class Server:
         Args:
             drain: What happens to newcomers and to idle connections.
             grace: How many seconds handlers and requests get, if the settings allow more.
+            others_drained: Waits until the processes that share the listeners have drained. If
+                this one still listens, it does so until then, as long as it has time.
         """
-        if drain.listen and all(one is Heir.NOBODY for one in self._heirs()):
+        if self.stays(drain):
             await self._begin_to_end(drain)
         else:
             await self.stop_accepting(drain)
@@ -290,6 +306,9 @@ class Server:
         with trio.move_on_at(started + self._app.drain_seconds(grace)):
             await self._wait_idle_ended(started + drain.idle)
             await self._app._wait_empty()
+            if self.is_listening and others_drained is not None:
+                await others_drained()
+                await self._app._wait_empty()
         await self._stop_listening()
         # What is left are requests that middleware answers by itself, and responses that clients
         # have not taken.

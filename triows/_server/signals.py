@@ -29,7 +29,7 @@ import trio
 
 from .budget import at_most
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
-from .lifeline import LAST, REPLACED, TURN
+from .lifeline import ALL_DRAINED, LAST, REPLACED, TURN, TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,9 +217,11 @@ class SignalWatch:
         numbers = lifeline.orders()
         for number in numbers:
             if number == TURN:
-                self._call_soon(lifeline.report_turn)
-            elif number not in (LAST, REPLACED):
+                self._call_soon(lambda: lifeline.report(TURNED))
+            elif number not in (ALL_DRAINED, LAST, REPLACED):
                 self._take(number, at_once=True)
+        if ALL_DRAINED in numbers or not numbers:
+            self._call_soon(lifeline.note_all_drained)
         if not numbers:
             _log(logging.WARNING, "the process that started this worker is gone")
             self._take_from_anybody(signal.SIGTERM)

@@ -6,14 +6,16 @@ import logging
 import signal
 import socket
 import subprocess
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import LAST, REPLACED, TURN, written
+from .lifeline import ALL_DRAINED, DRAINED, LAST, REPLACED, STOPPED, TURN, TURNED, written
 from .listening import Heir
+from .newcomers import LINGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     #: Returns the command of a worker. Its argument is the one that :func:`.inherited` takes.
     Command: TypeAlias = Callable[[str], Sequence[str]]
 
-__all__ = ["Worker", "exit_in_words"]
+__all__ = ["Worker", "close_after", "exit_in_words"]
 
 logger = logging.getLogger("triows")
 
@@ -49,6 +51,9 @@ class Worker:
         self.budget = Budget.unknown()
         self._process = process
         self._line = line
+        # How often it has said each word. Several tasks wait for one, and one of them listens.
+        self._said: Counter[int] = Counter()
+        self._listening = trio.Lock()
 
     @classmethod
     async def start(cls, command: Command, listeners: Sequence[Listener]) -> Self:
@@ -85,7 +90,9 @@ class Worker:
             with suppress(ConnectionError):
                 # The first message is so short that it comes in one piece.
                 if report := await self._line.recv(100):
-                    self.budget = Budget(*map(float, report.split()))
+                    budget, _, words = report.partition(b"\n")
+                    self._said.update(words)
+                    self.budget = Budget(*map(float, budget.split()))
                     self.ready_at = trio.current_time()
                     nursery.cancel_scope.cancel()
         return self.ready_at is not None
@@ -105,8 +112,40 @@ class Worker:
         If this is cancelled, a late answer counts for the next call.
         """
         with suppress(OSError, trio.ClosedResourceError):
+            before = self._said[ord(TURNED)]
             await self._line.send(bytes([TURN]))
-            await self._line.recv(100)
+            await self._wait_said(TURNED, before + 1)
+
+    async def wait_stopped(self) -> None:
+        """Wait until it has stopped accepting for good, or until it has ended."""
+        await self._wait_once(STOPPED)
+
+    async def wait_drained(self) -> None:
+        """Wait until it has drained while it still listens, or until it has ended."""
+        await self._wait_once(DRAINED)
+
+    async def tell_all_drained(self) -> None:
+        """Tell it that it needn't listen any longer because of other workers."""
+        with suppress(OSError, trio.ClosedResourceError):  # it has ended by now
+            await self._line.send(bytes([ALL_DRAINED]))
+
+    async def _wait_once(self, word: bytes) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
+            with suppress(OSError, trio.ClosedResourceError):
+                if await self._wait_said(word):
+                    nursery.cancel_scope.cancel()
+
+    async def _wait_said(self, word: bytes, times: int = 1) -> bool:
+        """Wait until it has said *word* so often. Return ``False`` if it can't any more."""
+        while self._said[ord(word)] < times:
+            async with self._listening:
+                if self._said[ord(word)] < times:
+                    words = await self._line.recv(100)
+                    if not words:
+                        return False
+                    self._said.update(words)
+        return True
 
     def pass_on(self, signum: int) -> None:
         """Send it a signal to which it only listens while it serves."""
@@ -164,6 +203,44 @@ class Worker:
     def close(self) -> None:
         """Close the line. A worker that still runs then ends."""
         self._line.close()
+
+
+async def close_after(workers: Sequence[Worker], listeners: Sequence[Listener]) -> None:
+    """
+    Close the parent's listeners at the end of all workers, when these have stopped accepting.
+
+    With ``Drain(listen=True)``, workers go on listening until all have drained, and are told then.
+
+    The first worker that has stopped has emptied the queues, and nobody has come since. The others
+    have a moment to do so, too. Then TCP clients are refused, even if a worker that is blocked
+    still has the sockets.
+
+    Args:
+        workers: Those that were told that nobody goes on.
+        listeners: Those from which they accept.
+    """
+    with trio.CancelScope() as scope:
+
+        async def wait(worker: Worker) -> None:
+            await worker.wait_stopped()
+            scope.deadline = min(scope.deadline, trio.current_time() + LINGER)
+
+        async with trio.open_nursery() as beside:
+            beside.start_soon(_tell_when_drained, workers)
+            async with trio.open_nursery() as nursery:
+                for worker in workers:
+                    nursery.start_soon(wait, worker)
+            beside.cancel_scope.cancel()
+    for one in listeners:
+        one.end()
+
+
+async def _tell_when_drained(workers: Sequence[Worker]) -> None:
+    async with trio.open_nursery() as nursery:
+        for worker in workers:
+            nursery.start_soon(worker.wait_drained)
+    for worker in workers:
+        await worker.tell_all_drained()
 
 
 def _written(listeners: Sequence[Listener]) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import signal
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,8 +19,7 @@ from .budget import AIR
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
 from .listening import listening
 from .notify import NOBODY, Notifier
-from .tls import CertificateError, credentials
-from .worker import Worker, exit_in_words
+from .worker import Worker, close_after, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Sequence
@@ -51,6 +49,7 @@ def supervise(
     config: Config,
     *,
     workers: int,
+    check: Callable[[], str | None],
     manager: Manager = NOBODY,
     proxy: Proxy | None = None,
     tree_signal: int | None = None,
@@ -66,6 +65,7 @@ def supervise(
         name: What the log calls the application.
         config: Hypercorn's configuration.
         workers: How many, at least one.
+        check: Reads the files that a new worker would read. Returns why it could not start, if so.
         manager: The service manager that has started the process.
         proxy: The proxies in front of the server.
         tree_signal: A signal that is passed on to all workers.
@@ -78,7 +78,6 @@ def supervise(
         OSError: An address can't be bound.
     """
     with listening(config, proxy=proxy) as addresses:
-        check = partial(credentials, config)
         return trio.run(_supervise, command, name, addresses, workers, check, manager, tree_signal)
 
 
@@ -87,7 +86,7 @@ async def _supervise(
     name: str,
     addresses: Sequence[Listener],
     workers: int,
-    check: Callable[[], object],
+    check: Callable[[], str | None],
     manager: Manager,
     tree_signal: int | None,
 ) -> int:
@@ -162,7 +161,7 @@ class Supervisor:
         addresses: The listeners from which the workers accept.
         workers: How many workers there are.
         tree_signal: As in :func:`supervise`.
-        check: Raises :exc:`.CertificateError` if new workers could not use the certificate.
+        check: As in :func:`supervise`.
         hangup: What SIGHUP means.
         notifier: Tells the service manager.
         serving: Around the serving. It is cancelled when the workers have to end.
@@ -178,7 +177,7 @@ class Supervisor:
         workers: int,
         tree_signal: int | None,
         *,
-        check: Callable[[], object],
+        check: Callable[[], str | None],
         hangup: Hangup,
         notifier: Notifier,
         serving: trio.CancelScope,
@@ -209,10 +208,10 @@ class Supervisor:
         self._wanted = trio.Event()
 
     def dismiss_all(self) -> None:
-        """Tell all workers to end, and leave the listening sockets to them."""
-        for one in self._addresses:
-            one.socket.close()
-        for worker in list(self._live):
+        """Tell all workers to end, and close the listening sockets after they have done so."""
+        live = list(self._live)
+        self._endings.start_soon(close_after, live, self._addresses)
+        for worker in live:
             self._dismiss(worker)
 
     def ended(self) -> int:
@@ -364,10 +363,8 @@ class Supervisor:
         one old worker has sent away would often connect to the next old one, which sends them
         away again.
         """
-        try:
-            self._check()
-        except CertificateError as exc:
-            logger.error("no worker is replaced: %s", exc)  # noqa: TRY400 - a file is to blame
+        if (reason := self._check()) is not None:
+            logger.error("no worker is replaced: %s", reason)
             return
         logger.info("replacing the workers")
         for number, slot in enumerate(self._slots):

@@ -58,8 +58,9 @@ class ASGIConnection(ABC):
         self.connected = False
         #: The endpoint's transport, if the endpoint uses none of our two functions.
         self.endpoint: Transport | None = None
-        #: Whether an endpoint has a transport here. Then it writes the connection's line.
-        self.has_endpoint = False
+        #: Whether somebody inside writes the connection's line: an endpoint with a transport here,
+        #: or a mounted application.
+        self.has_line = False
         #: Who is answering, for messages.
         self.who = "the application"
         #: A scope around the task that serves the connection, until it is lent to the endpoint, or
@@ -201,7 +202,7 @@ class ASGIConnection(ABC):
                 "events on"
             )
         self._check(twice or self.order.too_late or receiving)
-        self.has_endpoint = True
+        self.has_line = True
         self.endpoint = self._make_endpoint(scope, settings)
         return self.endpoint
 
@@ -316,7 +317,7 @@ def open_transport(scope: Scope, receive: Receive, send: Send, settings: Setting
     around = current.get()
     if around is not None:
         around.check_usable()
-        around.has_endpoint = True
+        around.has_line = True
     connected = owner is not None and owner.connected
     return ASGITransport(
         scope,

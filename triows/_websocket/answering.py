@@ -83,7 +83,7 @@ async def _finish(connection: ASGIConnection, scope: Scope, shutdown_code: int |
         ended = await connection.finish(1011, _FAILED)
     else:
         ended = await connection.finish(shutdown_code, _GOING)
-    if connection.has_endpoint:
+    if connection.has_line:
         return
     why = "" if connection.misuse is None else str(connection.misuse)
     if ended is None:
@@ -93,6 +93,9 @@ async def _finish(connection: ASGIConnection, scope: Scope, shutdown_code: int |
         if ended.status is not None:
             why = f"{connection.who} has refused it"
     why = why or ended.why
+    above = current.get()
+    if above is not None:  # the application in which this one is mounted
+        above.has_line = True
     if ended.status is not None:
         log_refusal(scope, ended.status, None, why)
     else:
