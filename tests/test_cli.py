@@ -496,6 +496,17 @@ def test_a_password_that_can_not_be_used_ends_with_2_and_one_line(certificates, 
     assert "guessed" not in line
 
 
+def test_ciphers_that_are_not_there_are_refused_under_their_own_name(
+    certificates, capsys, tmp_path
+):
+    config = tmp_path / "triows.toml"
+    files = f'certfile = "{certificates}/cert.pem"\nkeyfile = "{certificates}/key.pem"\n'
+    config.write_text(f'{files}ciphers = "NONE-SUCH"\n')
+    assert main(["run", "nowhere:app", "--config", str(config)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("triows.toml: ciphers: OpenSSL has none of the ciphers 'NONE-SUCH'")
+
+
 def test_a_password_without_a_key_is_refused(certificates, capsys):
     (certificates / "password").write_text("secret\n")
     option = ["--keyfile-password-file", f"{certificates}/password"]
@@ -591,3 +602,23 @@ app = Triows(lifespan=lifespan)
         main(["run", "resigning:app", "--bind", "127.0.0.1:0"])
     assert caught.value.code == 7
     assert "resigning.py:5 calls sys.exit(7)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('logconfig = "nofile.ini"', "logconfig: "),
+        ("logconfig_dict = {version = 3}", "logconfig_dict: ValueError: Unsupported version: 3"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_configuration_of_logging_that_is_broken_ends_with_2_and_one_line(
+    capsys, tmp_path, monkeypatch, setting, told, workers
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "logged_app.py").write_text("import triows\napp = triows.Triows()\n")
+    config = tmp_path / "triows.toml"
+    config.write_text(f"{setting}\nbind = '127.0.0.1:0'\n")
+    assert main(["run", "logged_app:app", "--workers", workers, "--config", str(config)]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if " INFO " not in one]
+    assert line.startswith(f"triows: {config}: {told}")

@@ -20,7 +20,7 @@ from ._command.options import APPLICATION, add_options
 from ._command.others import command_meant, option_meant
 from ._command.proxies import proxy_of
 from ._json_lines import JsonFormatter
-from ._log import logger
+from ._log import enable, logger
 from ._managers import contextmanager
 from ._printable import printable
 from ._request_ids import RequestIds
@@ -29,7 +29,7 @@ from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import configuration
-from ._server.loading import ImportFailed, UnusableTarget, load
+from ._server.loading import ImportFailed, UnusableTarget, load, look_in
 from ._server.mistakes import check_config
 from ._server.notify import Manager
 from ._server.run import ApplicationError, run
@@ -334,9 +334,14 @@ def _serve(
     )
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return serve(_loaded(options.app, values), inherited=given)
+        app = _loaded(options.app, values)
+        _configure_log(values, config)
+        return serve(app, inherited=given)
     settings: Any = {"manager": manager, "proxy": proxy, "tree_signal": tree_signal}
     command = partial(_worker_command, options.arguments)
+    if values["reload"] or values["workers"] > 1:
+        with _findable(values):
+            _configure_log(values, config)
     # Import these two only when they are used, so that others don't pay for them.
     if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
@@ -348,7 +353,9 @@ def _serve(
         settings |= {"workers": values["workers"], "check": partial(_check_again, options)}
         return supervise(command, options.app, config, **settings)
     renew = partial(_renewed, values, config)
-    return serve(_loaded(options.app, values), manager=manager, renew=renew)
+    app = _loaded(options.app, values)
+    _configure_log(values, config)
+    return serve(app, manager=manager, renew=renew)
 
 
 def _request_ids(values: Chosen) -> RequestIds | None:
@@ -366,6 +373,44 @@ def _set_up_log(values: Chosen) -> None:
         text = f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s"
         handler.setFormatter(logging.Formatter(text))
     logging.basicConfig(level=values["loglevel"].upper(), handlers=[handler])
+
+
+def _configure_log(values: Chosen, config: Config) -> None:
+    """
+    Set up logging as the configuration file says, if it does.
+
+    Raises:
+        UnusableCommand: What it says can't be carried out.
+    """
+    for key in ("logconfig", "logconfig_dict"):
+        if values[key] is not None:
+            try:
+                _ = config.log  # Hypercorn carries it out when it makes its logger
+            except Exception as exc:  # noqa: BLE001 - handlers and formatters may raise anything
+                cause = "" if exc.__cause__ is None else f": {summary(exc.__cause__)}"
+                raise UnusableCommand(f"{values.name_of(key)}: {summary(exc)}{cause}") from None
+            enable()
+            return
+
+
+@contextmanager
+def _findable(values: Chosen) -> Iterator[None]:
+    """
+    Let a process that doesn't import the application find what a configuration of logging names.
+
+    Raises:
+        UnusableCommand: The file with the environment can't be used.
+    """
+    look_in(values["app_dir"])
+    before = dict(os.environ)
+    if values["env_file"] is not None:
+        with _naming("--env-file", UnusableFile):
+            set_missing(values["env_file"])
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]  # or new workers could not read other values
 
 
 def _routes(options: argparse.Namespace) -> int:

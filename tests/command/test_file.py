@@ -102,6 +102,10 @@ def test_a_file_that_can_not_be_read_is_told_why(written, tmp_path):
     assert told(str(tmp_path / "latin.toml")).endswith("isn't text in UTF-8")
 
 
+def test_an_empty_list_of_addresses_is_refused(written):
+    assert told(written("bind = []")).endswith("bind: give one or several, and not an empty list")
+
+
 def test_a_file_that_is_no_toml_names_the_place(written):
     assert "isn't TOML: Invalid value (at line 1, column 8)" in told(written("bind = localhost"))
     assert "A configuration is a TOML file here" in told(written("import os", "conf.py"))

@@ -134,6 +134,7 @@ def test_other_text_is_told_what_to_write(kind, text, told):
         (Table(), {"version": 1}, {"version": 1}),
         (Many(PORT), [80, 81], [80, 81]),
         (Many(PORT), 80, [80]),
+        (Many(PORT), [], []),
         (Workers(), 4, 4),
     ],
 )
@@ -162,6 +163,7 @@ def test_a_value_of_a_file_is_read_with_paths_from_its_folder(kind, found, value
         (Flag(), 1, "give true or false, not a number"),
         (Flag(), "yes", "give true or false, not text"),
         (Table(), "a", "give a table, not text"),
+        (Many(PORT, or_none=False), [], "give one or several, and not an empty list"),
         (Many(PORT), [80, "81"], "give a whole number, 0 to 65535, not text"),
         (HeaderName(), 7, "give text in quotes, not a number"),
         (Mask(), "u=rw", "give an octal number such as 117, not 'u=rw'"),

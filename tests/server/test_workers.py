@@ -482,3 +482,20 @@ def test_reload_with_several_workers_is_refused():
     done = run_failing("ordinary:app", "--workers", "2", "--reload")
     assert done.returncode == 2
     assert "leave --workers out" in done.stderr
+
+
+def test_the_parent_logs_as_the_configuration_file_says(versions):
+    config = versions.folder / "triows.toml"
+    config.write_text(
+        """
+        [logconfig_dict]
+        version = 1
+        formatters.ours = {format = "[ours] %(message)s"}
+        handlers.all = {class = "logging.StreamHandler", formatter = "ours"}
+        root = {handlers = ["all"], level = "INFO"}
+        """
+    )
+    versions.write("one")
+    options = ["--workers", "2", "--config", str(config)]
+    with ServerProcess(TRIOWS, "versions:app", *options, folder=versions.folder) as process:
+        assert "[ours] serving versions:app" in process.output

@@ -349,6 +349,8 @@ class Many:
     """Several values of one kind. The command line has an option for each."""
 
     kind: Kind
+    #: Whether a file may have an empty list.
+    or_none: bool = True
 
     def from_text(self, text: str) -> Any:
         """Read one of them."""
@@ -357,6 +359,8 @@ class Many:
     def from_toml(self, value: object, folder: str) -> list[Any]:
         """Read a list of them, or one alone."""
         values = value if isinstance(value, list) else [value]
+        if not (values or self.or_none):
+            raise ValueError("give one or several, and not an empty list")
         return [self.kind.from_toml(one, folder) for one in values]
 
 

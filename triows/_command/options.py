@@ -96,7 +96,7 @@ GROUPS: Mapping[str, Sequence[Option]] = {
         Option(
             "--bind",
             "host:port, unix:path or fd://number; repeatable (default: 127.0.0.1:8000)",
-            Many(Address()),
+            Many(Address(), or_none=False),
             "ADDRESS",
             default=("127.0.0.1:8000",),
             setting="bind",

@@ -18,7 +18,7 @@ from .mistakes import app_mistake
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["ImportFailed", "UnusableTarget", "load"]
+__all__ = ["ImportFailed", "UnusableTarget", "load", "look_in"]
 
 
 class UnusableTarget(Exception):
@@ -54,7 +54,7 @@ def load(target: str, *, folder: str | None = None, factory: bool = False) -> Tr
         ImportFailed: Importing the module raised something.
     """
     module_name, _, path = target.partition(":")
-    _look_in(folder)
+    look_in(folder)
     if not module_name or not path or module_name.startswith(".") or "/" in module_name:
         raise UnusableTarget(f"{target!r}: write {_meant(module_name, path)}")
     module = _imported(target, module_name, path)
@@ -96,7 +96,7 @@ def _called(target: str, function: object) -> object:
         raise ImportFailed(target, exc, "failed") from exc
 
 
-def _look_in(folder: str | None) -> None:
+def look_in(folder: str | None) -> None:
     """
     Let modules be found in *folder* and in the current one.
 

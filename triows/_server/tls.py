@@ -22,7 +22,7 @@ class CertificateError(OSError):
     A certificate or its key can't be used.
 
     Args:
-        setting: ``certfile``, ``keyfile`` or ``ca_certs``.
+        setting: ``certfile``, ``keyfile``, ``ca_certs`` or ``ciphers``.
         reason: What is wrong with it. It names the file.
     """
 
@@ -123,6 +123,8 @@ def _explained(config: Config, exc: OSError) -> CertificateError:
     if getattr(exc, "reason", None) == "KEY_VALUES_MISMATCH":
         reason = f"the key in {config.keyfile!r} doesn't fit the certificate in {config.certfile!r}"
         return CertificateError("keyfile", reason)
+    if not _has_ciphers(config):
+        return CertificateError("ciphers", f"OpenSSL has none of the ciphers {config.ciphers!r}")
     for setting in ("certfile", "ca_certs"):
         file = getattr(config, setting)
         if file is not None and not _has_certificate(file):
@@ -132,6 +134,14 @@ def _explained(config: Config, exc: OSError) -> CertificateError:
         reason = f"{config.keyfile!r} has no private key in PEM format{password}"
         return CertificateError("keyfile", reason)
     return CertificateError("certfile", f"{config.certfile!r} can't be used: {exc}")
+
+
+def _has_ciphers(config: Config) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(config.ciphers)
+    except ssl.SSLError:
+        return False
+    return True
 
 
 def _has_certificate(file: str) -> bool:
