@@ -223,6 +223,35 @@ def test_listeners_expect_introductions_where_that_is_said(tmp_path):
 
 
 @real_socket
+@pytest.mark.parametrize(
+    ("settings", "hinted"),
+    [
+        ({"headers": "x-forwarded"}, ["headers", "sockets"]),
+        ({"protocol": True}, ["headers", "sockets"]),
+        ({"protocol": ["127.0.0.1:0"]}, []),
+        ({"headers": "forwarded", "trusted": ["10.0.0.1", "unix"]}, []),
+        ({"headers": "forwarded", "trusted": ["*"]}, []),
+        (None, []),
+    ],
+)
+def test_who_does_not_trust_unix_sockets_is_told_once_for_each(tmp_path, caplog, settings, hinted):
+    proxy = None if settings is None else Proxy(**settings)
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "headers"
+    with listening(configured("127.0.0.1:0", f"unix:{path}"), proxy=proxy):
+        pass
+    given = socket.socket(socket.AF_UNIX)
+    given.bind(str(tmp_path / "sockets"))
+    with listening(configured(), [given], proxy=proxy):
+        pass
+    assert caplog.messages == [
+        f"no proxy that connects to http://unix:{tmp_path}/{name} is believed: if there is one, "
+        "add 'unix' to those that you trust"
+        for name in hinted
+    ]
+
+
+@real_socket
 def test_a_socket_that_listens_already_goes_on():
     sock = socket.create_server(("127.0.0.1", 0))
     with (

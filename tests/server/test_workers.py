@@ -133,6 +133,20 @@ def test_workers_run_with_the_interpreters_options_of_the_parent(versions):
     assert process.output.count("debug: False") == 2
 
 
+def test_a_worker_that_has_served_its_requests_is_replaced_before_it_ends(versions):
+    settings = versions.folder / "settings.toml"
+    settings.write_text("max_requests = 1")
+    with workers(versions, 2, "--config", str(settings)) as process:
+        for _ in range(3):  # one of the two gets two of them
+            assert answer_at(socket.AF_INET, process.address).startswith(b"HTTP/1.1 404 ")
+        line = process.wait_for(r"worker \d+ is replaced: it has served max_requests")
+        process.wait_for(READY)
+        process.wait_for(f"worker {line.split()[1]} has ended")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert "ERROR" not in process.output
+
+
 # The end
 
 

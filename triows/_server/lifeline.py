@@ -25,6 +25,7 @@ __all__ = [
     "STOPPED",
     "TURN",
     "TURNED",
+    "WORN_OUT",
     "Inherited",
     "InheritedSocket",
     "Lifeline",
@@ -43,11 +44,12 @@ TURN: Final = 254
 #: What the parent writes when each worker that ends has drained: they listen together until then.
 ALL_DRAINED: Final = 253
 
-#: What a worker writes: that its event loop has turned, that it has drained and still listens, and
-#: that it has stopped accepting.
+#: What a worker writes: that its event loop has turned, that it has drained and still listens, that
+#: it has stopped accepting, and that it has served as many requests as it may.
 TURNED: Final = b"\n"
 DRAINED: Final = b"d"
 STOPPED: Final = b"s"
+WORN_OUT: Final = b"w"
 
 #: How often a worker that was told to end looks for that, and the seconds between two looks. A
 #: service manager may send its signal to all processes at the same time, so that a worker gets it

@@ -20,7 +20,7 @@ from triows.exceptions import AddressError
 
 from .addresses import check_address
 from .newcomers import identity, remove_file
-from .proxy import is_introduced
+from .proxy import Trusted, is_introduced
 from .unix import bind_path, named, path_of, reason
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .proxy import Proxy
 
 __all__ = ["Heir", "Listener", "configuration", "listening", "listening_by"]
+
+logger = logging.getLogger("triows")
 
 
 def configuration(**settings: Any) -> Config:
@@ -149,7 +151,9 @@ def listening(
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
     with ExitStack() as stack:
         if sockets is None:
-            yield _bound(config, proxy, stack)
+            listeners = _bound(config, proxy, stack)
+            _hint_at_trust(proxy, listeners)
+            yield listeners
             return
         for sock in sockets:
             stack.callback(sock.close)
@@ -158,7 +162,11 @@ def listening(
         for sock in sockets:
             _listen(config, sock)
         introduced = is_introduced(proxy, None)
-        yield [Listener(sock, config.ssl_enabled, _next, introduced=introduced) for sock in sockets]
+        listeners = [
+            Listener(sock, config.ssl_enabled, _next, introduced=introduced) for sock in sockets
+        ]
+        _hint_at_trust(proxy, listeners)
+        yield listeners
 
 
 @contextmanager
@@ -226,6 +234,19 @@ def _bind(
             exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
         ) from exc
     return listener
+
+
+def _hint_at_trust(proxy: Proxy | None, listeners: Sequence[Listener]) -> None:
+    """Log where a proxy isn't believed, because nothing else would tell that."""
+    if proxy is None or Trusted.by(proxy).covers(None):
+        return
+    for one in listeners:
+        if one.socket.family == socket.AF_UNIX and (proxy.headers or one.introduced):
+            logger.info(
+                "no proxy that connects to %s is believed: if there is one, add 'unix' to those "
+                "that you trust",
+                one.url,
+            )
 
 
 def _listen(config: Config, sock: socket.socket) -> None:

@@ -66,7 +66,8 @@ class Proxy:
     #: The addresses and networks of the proxies, such as ``"10.0.0.1"`` and ``"10.0.0.0/8"``, and
     #: ``"unix"`` for whoever connects to a Unix socket. Nobody else is believed. ``"*"`` trusts
     #: everybody. Write it only if nobody but the proxy can connect, because a client can write any
-    #: address into a header. By default, only programs on this machine are trusted, as in uvicorn.
+    #: address into a header. By default, only programs on this machine that connect by TCP are
+    #: trusted, as in uvicorn. So a proxy that connects to a Unix socket needs ``"unix"``.
     trusted: Sequence[str] = field(default=_THIS_MACHINE, converter=_trusted)
 
     #: Which headers the proxies set: ``"x-forwarded"`` for ``X-Forwarded-For``, ``-Proto``,

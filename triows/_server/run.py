@@ -20,7 +20,7 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
-from .lifeline import STOPPED
+from .lifeline import STOPPED, WORN_OUT
 from .listening import listening, listening_by
 from .notify import NOBODY, Notifier, turns
 from .serve import serve_until
@@ -236,6 +236,7 @@ class _Process:
                     self._drain,
                     request_ids=self._request_ids,
                     proxy=self._proxy,
+                    worn_out=None if inherited is None else self._report_worn_out,
                 )
                 urls = await nursery.start(serve, self._app, self._config, opening)
                 self.signals.note_started(Budget.of(self._app, self._drain))
@@ -319,6 +320,12 @@ class _Process:
         self.notifier.tell_stopping(message, seconds)
         beside.start_soon(self._report_progress, server)
         await server.shut_down(drain, grace=grace, others_drained=others_drained)
+
+    async def _report_worn_out(self, server: Server) -> None:
+        """Ask the parent for another worker, and serve until that one is ready."""
+        await server.wait_worn_out()
+        assert self._inherited is not None
+        self._inherited.lifeline.report(WORN_OUT)
 
     async def _report_stopped(self, lifeline: Lifeline, server: Server) -> None:
         """Tell the parent when nobody is accepted any more."""

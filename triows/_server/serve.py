@@ -133,6 +133,7 @@ async def serve_until(
     *,
     proxy: Proxy | None = None,
     request_ids: RequestIds | None = None,
+    worn_out: Ending | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -146,6 +147,8 @@ async def serve_until(
         opening: Listens for a block.
         proxy: As in :func:`serve`.
         request_ids: As in :func:`serve`.
+        worn_out: Waits until the server has served as many requests as it may, and does something
+            about it. By default, it shuts the server down.
         task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)  # this carries out what it says about logging
@@ -167,7 +170,7 @@ async def serve_until(
                         request_ids=request_ids,
                     )
                     async with opened as server:
-                        await _run_until(ending, drain, server, task_status)
+                        await _run_until(ending, worn_out or _worn_out(drain), server, task_status)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         error = only(group)
@@ -192,7 +195,15 @@ async def run_server(
         drain: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
-    await _run_until(partial(_shut_down_after, shutdown_trigger, drain), drain, server, task_status)
+    ending = partial(_shut_down_after, shutdown_trigger, drain)
+    await _run_until(ending, _worn_out(drain), server, task_status)
+
+
+def _worn_out(drain: Drain) -> Ending:
+    async def worn_out(server: Server) -> None:
+        await _shut_down_after(server.wait_worn_out, drain, server)
+
+    return worn_out
 
 
 async def _shut_down_after(
@@ -205,10 +216,8 @@ async def _shut_down_after(
 
 
 async def _run_until(
-    ending: Ending, drain: Drain, server: Server, task_status: trio.TaskStatus[list[str]]
+    ending: Ending, worn_out: Ending, server: Server, task_status: trio.TaskStatus[list[str]]
 ) -> None:
-    worn_out = partial(_shut_down_after, server.wait_worn_out, drain)
-
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ending, server)
         nursery.start_soon(worn_out, server)

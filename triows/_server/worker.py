@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from .budget import AIR, Budget
-from .lifeline import ALL_DRAINED, DRAINED, LAST, REPLACED, STOPPED, TURN, TURNED, written
+from .lifeline import ALL_DRAINED, DRAINED, LAST, REPLACED, STOPPED, TURN, TURNED, WORN_OUT, written
 from .listening import Heir
 from .newcomers import LINGER
 
@@ -105,6 +105,11 @@ class Worker:
         """Wait until it ends. Return its exit code, or -n if signal n ended it."""
         return await self._process.wait()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether nobody has seen its end yet."""
+        return self._process.returncode is None
+
     async def wait_turn(self) -> None:
         """
         Wait until its event loop turns, or until it is clear that it ends.
@@ -123,6 +128,10 @@ class Worker:
     async def wait_drained(self) -> None:
         """Wait until it has drained while it still listens, or until it has ended."""
         await self._wait_once(DRAINED)
+
+    async def wait_worn_out(self) -> None:
+        """Wait until it has served as many requests as it may, or until it has ended."""
+        await self._wait_once(WORN_OUT)
 
     async def tell_all_drained(self) -> None:
         """Tell it that it needn't listen any longer because of other workers."""

@@ -316,6 +316,10 @@ class Supervisor:
 
     async def _keep(self, slot: Slot, worker: Worker) -> None:
         """Replace *worker* when it ends, unless it has been replaced by then."""
+        await worker.wait_worn_out()
+        if slot.worker is worker and worker.is_running:
+            logger.info("worker %d is replaced: it has served max_requests", worker.pid)
+            self._keepers.start_soon(self._attempt, slot, worker)
         await worker.wait()
         if slot.worker is not worker:
             return
@@ -326,23 +330,23 @@ class Supervisor:
         logger.error("worker %d ended without being asked to: %s", worker.pid, exit_in_words(code))
         await self._refill(slot, ran)
 
-    async def _refill(self, slot: Slot, ran: float) -> None:
-        """Start workers for an empty slot, with growing delays, until one serves."""
+    async def _refill(self, slot: Slot, ran: float, old: Worker | None = None) -> None:
+        """Start workers for a slot that is empty or has *old*, until one serves."""
         delay = slot.backoff.after(ran)
         logger.info("the next worker is started in %g s", delay)
         await trio.sleep(delay)
-        await self._attempt(slot)
+        await self._attempt(slot, old)
 
-    async def _attempt(self, slot: Slot) -> None:
+    async def _attempt(self, slot: Slot, old: Worker | None = None) -> None:
         async with slot.starting:
-            if slot.worker is not None:  # it was replaced meanwhile
+            if slot.worker is not old:  # it was replaced meanwhile
                 return
             with trio.CancelScope() as slot.attempt:
                 worker = await self._started()
                 if isinstance(worker, Worker):
                     self._fill(slot, worker)
                     return
-        self._keepers.start_soon(self._refill, slot, 0)
+        self._keepers.start_soon(self._refill, slot, 0, old)
 
     # Replacing them.
 
