@@ -88,8 +88,10 @@ class Worker:
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
             # If it ends before it has read what end() has written, the line is reset.
             with suppress(ConnectionError):
+                async with self._listening:
+                    report = await self._line.recv(100)
                 # The first message is so short that it comes in one piece.
-                if report := await self._line.recv(100):
+                if report:
                     budget, _, words = report.partition(b"\n")
                     self._said.update(words)
                     self.budget = Budget(*map(float, budget.split()))
