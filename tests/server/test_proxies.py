@@ -323,7 +323,9 @@ def answer_to(data: bytes, address: tuple[str, int], source: str) -> bytes:
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
             return sock.recv(1)
-        except ConnectionError:
+        except TimeoutError:
+            raise
+        except OSError:  # the server has closed it, maybe before the end was sent
             return b""
 
 
