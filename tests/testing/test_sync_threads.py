@@ -336,18 +336,23 @@ def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatc
         go_on.wait()
         return PlainTextResponse()
 
-    app = Triows()
+    # A request that was cancelled has as long to end as these add up to.
+    app = Triows(timeouts=Timeouts(disconnect_grace=0.1, teardown=0.1, close=0.1))
     app.mount("/", Starlette(routes=[Route("/", wait)]))
     client = TestClient(app, timeout=0.5)
     loop = client._acquire(holds=False)
     with pytest.raises(httpx2.ReadTimeout, match=r"for 0.5 s") as caught:
         client.get("/")
+    shown = ""
+    while "This goes on although it was cancelled. Waiting for it now." not in shown:
+        loop._thread.join(0.05)
+        assert loop._thread.is_alive()
+        shown += capfd.readouterr().err
     go_on.set()
     loop._thread.join()
     late, leak = caught.value.__notes__
     assert "run_sync_in_worker_thread" in late
     assert leak.startswith("the application has not ended: something in it can't be cancelled")
-    assert "This goes on although it was cancelled. Waiting for it now." in capfd.readouterr().err
 
 
 def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monkeypatch):
