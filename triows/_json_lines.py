@@ -80,7 +80,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _exception(record: logging.LogRecord) -> str | None:
-    if record.exc_text:  # a record of ours, or another formatter has written it
+    if record.exc_text:  # our own record, or another formatter has written it
         return record.exc_text
     if not record.exc_info or record.exc_info[1] is None:
         return None

@@ -1,4 +1,4 @@
-"""What ``docs/deployment.md`` shows works as it stands there."""
+"""What ``docs/deployment.md`` shows works as it is shown."""
 
 from __future__ import annotations
 

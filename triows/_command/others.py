@@ -55,7 +55,7 @@ def _meant_by_prefix(option: str) -> str | None:
 
 
 def _near(option: str) -> str | None:
-    """Say which option of ours is nearly the same."""
+    """Say which of our options is nearly the same."""
     near = difflib.get_close_matches(option, [one.name for one in OPTIONS], 1, 0.8)
     return f"did you mean {near[0]}?" if near else None
 

@@ -25,7 +25,7 @@ _REFUSALS = 400
 
 def log_refusal(scope: Scope, status: int, route: str | None, why: str) -> None:
     """
-    Log a refusal, or another answer of ours, in one line.
+    Log in one line that we have refused or answered a request.
 
     Args:
         scope: The request. It has no path if nobody could read its head.

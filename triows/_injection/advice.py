@@ -131,7 +131,7 @@ def _for_file(wanted: type, kind: RouteKind) -> str:
     return f"write `from triows import UploadFile`, and not {wanted.__module__.partition('.')[0]}'s"
 
 
-# Classes of ours that are read from a body, by name.
+# Our classes that are read from a body, by name.
 _FROM_BODY = ("Upload", "Part")
 
 _ASYNC_ITERATORS = (AsyncIterator, AsyncIterable)
